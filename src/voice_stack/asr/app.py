@@ -1,0 +1,26 @@
+"""The speech to text app."""
+
+from fastapi import FastAPI
+
+from voice_stack.asr.api.api_v1.endpoints import openai
+from voice_stack.asr.engine.base import AsrEngine
+from voice_stack.asr.engine_factory import create_engine
+from voice_stack.asr.service import AsrService
+from voice_stack.core.app import build_app
+from voice_stack.core.process import app_from_settings
+from voice_stack.core.settings import Settings
+
+
+def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
+    """Build the app; the model loads when the app starts.
+
+    Raises:
+        ConfigurationError: the settings name an engine or a language that is not there.
+    """
+    service = AsrService(settings, engine or create_engine(settings))
+    return build_app("asr", settings, service, openai.router)
+
+
+def app_from_environment() -> FastAPI:
+    """What the server process runs."""
+    return app_from_settings(create_app)

@@ -1,0 +1,168 @@
+"""Whisper by faster-whisper (CTranslate2)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE_HZ,
+    AsrEngine,
+    AudioBlock,
+    AudioInfo,
+    Capabilities,
+    Segment,
+    Step,
+    TranscribeOptions,
+    Word,
+)
+from voice_stack.core.errors import EngineError, ModelLoadError
+from voice_stack.utils.audio.vad import SpeechSpan, find_speech
+from voice_stack.utils.language.whisper import LANGUAGE_NAMES
+from voice_stack.utils.models.store import ModelStore
+
+_FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_TURBO = ("turbo", "large-v3-turbo")
+
+
+class FasterWhisperEngine(AsrEngine):
+    """Decodes with faster-whisper's sequential algorithm, 30 seconds a step.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        compute_type: CTranslate2's name of the arithmetic, or ``auto``: int8 on a CPU, float16 on CUDA.
+    """
+
+    name = "faster-whisper"
+
+    def __init__(self, model: str, store: ModelStore, *, device: str = "auto", compute_type: str = "auto") -> None:
+        self._name = model
+        self._store = store
+        self._wanted_device = device
+        self._device = device
+        self._compute_type = compute_type
+        self._model: Any = None
+        self._capabilities: Capabilities | None = None
+
+    @property
+    def model(self) -> str:
+        return self._name
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._capabilities is None:
+            raise EngineError("The model is not loaded yet.")
+        return self._capabilities
+
+    def load(self) -> None:
+        try:
+            import ctranslate2
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise ModelLoadError(
+                f"faster-whisper cannot be imported ({error}); install it with: pip install 'voice-stack[asr]'"
+            ) from error
+        folder = self._store.find_whisper(self._name, allow_path=True)
+        kind, _, index = self._wanted_device.partition(":")
+        if kind == "mps":
+            raise ModelLoadError("faster-whisper cannot use mps; set ASR_DEVICE to cpu or auto.")
+        if kind == "auto":
+            kind = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
+        compute_type = self._compute_type
+        if compute_type == "auto":
+            compute_type = "float16" if kind == "cuda" else "int8"
+        try:
+            self._model = WhisperModel(
+                str(folder),
+                device=kind,
+                device_index=int(index or 0),
+                compute_type=compute_type,
+                cpu_threads=_usable_cores(),
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelLoadError(f"faster-whisper cannot load {folder} on {self._wanted_device}: {error}") from error
+        self._device = f"cuda:{index or 0}" if kind == "cuda" else kind
+        multilingual = bool(self._model.model.is_multilingual)
+        self._capabilities = Capabilities(
+            languages=tuple(LANGUAGE_NAMES) if multilingual else ("en",),
+            translate=multilingual and not _is_turbo(self._name, folder),
+            word_timestamps=True,
+            detect_language=multilingual,
+        )
+
+    def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step]:
+        blocks: list[AudioBlock] = []
+        for block in audio:
+            blocks.append(block)
+            yield None
+        samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        del blocks
+        speech = find_speech(samples) if options.vad else [SpeechSpan(0, samples.size)]
+        yield None
+        duration_s = samples.size / SAMPLE_RATE_HZ
+        if not any(span.end > span.start for span in speech):
+            language = options.language or "en"
+            yield AudioInfo(duration_s, language, 1.0 if options.language else 0.0)
+            return
+        try:
+            yield from self._decode(samples, speech, duration_s, options)
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"faster-whisper failed: {error}") from error
+
+    def _decode(
+        self, samples: AudioBlock, speech: list[SpeechSpan], duration_s: float, options: TranscribeOptions
+    ) -> Iterator[Step]:
+        from faster_whisper.transcribe import restore_speech_timestamps
+
+        segments, info = self._model.transcribe(
+            np.concatenate([samples[span.start : span.end] for span in speech]),
+            language=options.language,
+            initial_prompt=options.prompt,
+            beam_size=options.beam_size,
+            temperature=options.temperature or _FALLBACK_TEMPERATURES,
+            word_timestamps=options.word_timestamps,
+            vad_filter=False,
+        )
+        del samples
+        yield AudioInfo(duration_s, info.language, float(info.language_probability))
+        spans = [{"start": span.start, "end": span.end} for span in speech]
+        for segment in restore_speech_timestamps(segments, spans, SAMPLE_RATE_HZ):
+            yield Segment(
+                start_s=min(segment.start, duration_s),
+                end_s=min(segment.end, duration_s),
+                text=segment.text,
+                tokens=tuple(segment.tokens),
+                avg_logprob=float(segment.avg_logprob),
+                compression_ratio=float(segment.compression_ratio),
+                no_speech_prob=float(segment.no_speech_prob),
+                temperature=float(segment.temperature or 0.0),
+                seek=segment.seek,
+                words=tuple(
+                    Word(
+                        min(word.start, duration_s),
+                        min(word.end, duration_s),
+                        word.word,
+                        float(word.probability),
+                    )
+                    for word in segment.words or ()
+                ),
+            )
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+def _is_turbo(name: str, folder: Path) -> bool:
+    # Turbo was trained without translation data: asked to translate, it transcribes (openai/whisper, model card).
+    return any(turbo in part.lower() for turbo in _TURBO for part in (name, folder.name))

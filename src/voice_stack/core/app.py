@@ -1,0 +1,143 @@
+"""What both services share: error handlers, middleware, health routes and the order of start and stop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from voice_stack import __version__
+from voice_stack.core.auth import ApiKeyMiddleware
+from voice_stack.core.errors import VoiceStackError, envelope
+from voice_stack.core.lifecycle import Lifecycle, State
+from voice_stack.core.middleware import BodyLimitMiddleware, RequestContextMiddleware
+from voice_stack.core.responses import error_response
+from voice_stack.core.settings import Service, Settings
+
+_logger = logging.getLogger(__name__)
+
+HEALTH_PATHS = ("/health", "/healthz", "/healthcheck")
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "upload_too_large"}
+
+
+class Described(Protocol):
+    """A service as the shared routes see it."""
+
+    lifecycle: Lifecycle
+
+    def describe(self) -> Mapping[str, Any]:
+        """What health tells: engine, model, device, queue_depth, active."""
+
+    def refuse(self) -> None:
+        """Fail what waits and take nothing new; what runs goes on."""
+
+    def close(self) -> None:
+        """Abandon what still runs and end the threads. Blocks until they have ended."""
+
+
+def build_app(name: Service, settings: Settings, service: Described, api: APIRouter) -> FastAPI:
+    """Assemble one service; ``api`` is served under ``API_V1_STR``."""
+    app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan)
+    app.state.service = service
+    app.include_router(api, prefix=settings.api_v1_str)
+    app.include_router(_health_router(name, service), tags=["health"])
+    app.add_exception_handler(VoiceStackError, _on_known_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+    # The last added is the outermost.
+    if settings.api_keys:
+        app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=HEALTH_PATHS)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_mb * 2**20)
+    app.add_middleware(RequestContextMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+    service: Described = app.state.service
+    service.lifecycle.start()
+    try:
+        # The server finds the service in the lifespan state (core/server.py).
+        yield {"service": service}
+    finally:
+        service.lifecycle.stop()
+        service.refuse()
+        await asyncio.to_thread(service.close)
+
+
+def _health_router(name: Service, service: Described) -> APIRouter:
+    router = APIRouter()
+
+    def body() -> dict[str, Any]:
+        state = service.lifecycle.state
+        about: dict[str, Any] = {
+            "status": state.value,
+            "service": name,
+            "version": __version__,
+            "loaded": state is State.READY,
+            **service.describe(),
+        }
+        if service.lifecycle.error is not None:
+            about["error"] = str(service.lifecycle.error)
+        return about
+
+    @router.get("/healthz", summary="200 while the process serves")
+    async def live() -> dict[str, Any]:
+        return body()
+
+    @router.get("/health", summary="200 once the model is ready, else 503")
+    @router.get("/healthcheck", summary="the same as /health")
+    async def ready() -> JSONResponse:
+        return JSONResponse(body(), status_code=200 if service.lifecycle.state is State.READY else 503)
+
+    return router
+
+
+async def _on_known_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, VoiceStackError)  # noqa: S101 - narrows the type that Starlette guarantees
+    if error.status >= 500:
+        _logger.warning("answered %d: %s", error.status, error, exc_info=error.__cause__)
+    return error_response(error)
+
+
+async def _on_invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    problems = []
+    param = None
+    for detail in error.errors():
+        if detail["type"] == "json_invalid":
+            problems.append(f"The body is not valid JSON: {detail.get('ctx', {}).get('error', 'it cannot be parsed')}")
+            continue
+        location = [str(part) for part in detail["loc"] if part not in {"body", "query", "path"}]
+        name = ".".join(location)
+        param = param or (location[0] if location else None)
+        message = str(detail["msg"]).removeprefix("Value error, ")
+        problems.append(f"{name}: {message}" if name else message)
+    body = envelope("; ".join(problems), type_="invalid_request_error", param=param, code="invalid_request")
+    return JSONResponse(body, status_code=400)
+
+
+async def _on_http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    if isinstance(error.__cause__, VoiceStackError):
+        return error_response(error.__cause__)
+    type_ = "invalid_request_error" if error.status_code < 500 else "server_error"
+    body = envelope(str(error.detail), type_=type_, code=_CODES.get(error.status_code, "invalid_request"))
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)

@@ -1,0 +1,156 @@
+"""Request ids, the access log, the last resort for unexpected errors, and the limit on request bodies."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voice_stack.core.errors import UploadTooLargeError, VoiceStackError
+from voice_stack.core.logging import request_id
+from voice_stack.core.responses import error_response
+
+_logger = logging.getLogger(__name__)
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_QUIET_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/status"})
+
+DRAIN_S = 10.0
+"""How long the rest of a refused upload is read and thrown away, so that the client gets to read the answer."""
+
+
+class RequestContextMiddleware:
+    """Gives each request an id, logs its end, and turns an unexpected error into a 500 without a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        id_ = given if _CLIENT_REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+        token = request_id.set(id_)
+        status = 0
+        ended = False
+        started_at = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, ended
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = id_
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            _logger.exception("unexpected error", extra={"path": scope["path"]})
+            if status:
+                # Half an answer has left: only a broken transfer tells the client that it is not whole.
+                raise
+            error = VoiceStackError(f"The service failed on this request; its log has the details under {id_}.")
+            await error_response(error)(scope, receive, send_with_id)
+        finally:
+            level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+            _logger.log(
+                level,
+                "%s %s %s",
+                scope["method"],
+                scope["path"],
+                status if ended else f"{status or 'no answer'} (client left or transfer broken)",
+                extra={"duration_ms": round((time.perf_counter() - started_at) * 1000)},
+            )
+            request_id.reset(token)
+
+
+class BodyLimitMiddleware:
+    """Refuses a request body over the limit while it arrives, and lets the client read the refusal.
+
+    A declared ``Content-Length`` is checked before anything is read. When an answer is ready before the body has
+    arrived, the rest is read and dropped for ``DRAIN_S`` at most: closing a socket with unread data would reset the
+    connection, and many clients would then never see the answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, self._max_bytes)
+
+        async def send_then_drain(message: Message) -> None:
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if last and body.worth_draining:
+                await send({**message, "more_body": True})
+                await body.drain()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        body.expects_continue = headers.get("expect", "").lower() == "100-continue"
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            body.refused = True
+            await error_response(body.too_large())(scope, receive, send_then_drain)
+            return
+        body.absent = declared == "0" or (not declared and "transfer-encoding" not in headers)
+        await self._app(scope, body.receive, send_then_drain)
+
+
+class _Body:
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._received = 0
+        self._complete = False
+        self.absent = False
+        self.refused = False
+        self.expects_continue = False
+
+    @property
+    def worth_draining(self) -> bool:
+        """Whether the client may still be sending: not so when it waits for our '100 Continue'."""
+        waits = self.expects_continue and self._received == 0
+        return not (self._complete or self.absent or waits)
+
+    def too_large(self) -> UploadTooLargeError:
+        limit = self._max_bytes // 2**20
+        return UploadTooLargeError(
+            f"The upload is larger than this service's limit of {limit} MiB; send a shorter or more compressed file, "
+            "or ask the operator to raise MAX_UPLOAD_MB.",
+            param="file",
+        )
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._note(message)
+        if self._received > self._max_bytes:
+            self.refused = True
+            # FastAPI hands on only HTTPException from a body that is being read; the handler renders the cause.
+            raise HTTPException(413) from self.too_large()
+        return message
+
+    async def drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        while not self._complete and (left := deadline - time.monotonic()) > 0:
+            try:
+                self._note(await asyncio.wait_for(self._receive(), left))
+            except asyncio.TimeoutError:
+                return
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            self._complete = True
+            return
+        self._received += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)

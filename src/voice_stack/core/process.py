@@ -1,0 +1,39 @@
+"""What each server process does before its app is built."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from fastapi import FastAPI
+
+from voice_stack.core.debugging import enable_debugging
+from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.logging import setup_logging
+from voice_stack.core.settings import Settings, load_settings
+
+EXIT_CONFIGURATION = 2
+"""Exit code for a setting that cannot be used."""
+
+
+def app_from_settings(create_app: Callable[[Settings], FastAPI]) -> FastAPI:
+    """Read the settings, set up logging, listen for a debugger where asked, and build the app.
+
+    Ends the process with ``EXIT_CONFIGURATION`` and one clear line when a setting cannot be used.
+    """
+    try:
+        settings = load_settings()
+        setup_logging(settings.log_level, settings.log_format)
+        if settings.hf_hub_offline:
+            # The hub's own library reads the environment only, and at its import.
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        enable_debugging(settings)
+        return create_app(settings)
+    except ConfigurationError as error:
+        fail(error)
+
+
+def fail(error: VoiceStackError, code: int = EXIT_CONFIGURATION) -> NoReturn:
+    """End the process with one line on standard error."""
+    sys.stderr.write(f"voice-stack: {error}\n")
+    raise SystemExit(code)

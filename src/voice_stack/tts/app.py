@@ -1,0 +1,29 @@
+"""The text to speech app."""
+
+from fastapi import APIRouter, FastAPI
+
+from voice_stack.core.app import build_app
+from voice_stack.core.process import app_from_settings
+from voice_stack.core.settings import Settings
+from voice_stack.tts.api.api_v1.endpoints import openai, voices
+from voice_stack.tts.engine.base import TtsEngine
+from voice_stack.tts.engine_factory import create_engine
+from voice_stack.tts.service import TtsService
+
+
+def create_app(settings: Settings, engine: TtsEngine | None = None) -> FastAPI:
+    """Build the app; the model loads when the app starts.
+
+    Raises:
+        ConfigurationError: the settings name an engine that is not there.
+    """
+    service = TtsService(settings, engine or create_engine(settings))
+    api = APIRouter()
+    api.include_router(openai.router)
+    api.include_router(voices.router)
+    return build_app("tts", settings, service, api)
+
+
+def app_from_environment() -> FastAPI:
+    """What the server process runs."""
+    return app_from_settings(create_app)
