@@ -21,7 +21,7 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    handler.addFilter(_add_request_id)
+    handler.addFilter(add_request_id)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -80,7 +80,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
-def _add_request_id(record: logging.LogRecord) -> bool:
+def add_request_id(record: logging.LogRecord) -> bool:
+    """A filter for handlers: gives each record the id of the request it belongs to."""
     record.request_id = request_id.get()
     return True
 

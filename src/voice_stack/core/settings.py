@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
+        return str(value).upper() if value in {"debug", "info", "warning", "error", "critical"} else value
 
     @field_validator("asr_device", "tts_device")
     @classmethod

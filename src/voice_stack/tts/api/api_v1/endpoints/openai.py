@@ -71,7 +71,7 @@ async def _events(chunks: AsyncGenerator[EncodedChunk, None], characters: int) -
             known = error if isinstance(error, VoiceStackError) else EngineError("The service failed in mid-speech.")
             yield _event(json.dumps({"type": "error", **known.envelope()}), name="error")
             return
-    tokens_in, tokens_out = math.ceil(characters / 4), math.ceil(duration_s * 20)
+    tokens_in, tokens_out = math.ceil(characters / 4), round(duration_s * 20)
     usage = SpeechUsage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)
     yield _event(SpeechAudioDone(usage=usage).model_dump_json())
 

@@ -1,0 +1,198 @@
+"""Decode any file that FFmpeg's libraries read to mono float32."""
+
+import io
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from voice_stack.core.errors import InvalidAudioError
+from voice_stack.utils.audio.completeness import Completeness
+from voice_stack.utils.audio.ffmpeg import AV_ERRORS, MonoFilter
+from voice_stack.utils.audio.pcm import bounded
+from voice_stack.utils.audio.resample import Resampler
+
+BLOCK_S = 20
+
+# No speech fits below the first, nothing records above the second. At a declared 1 Hz a small file would become
+# days of audio.
+_LEAST_RATE_HZ = 1_000
+_MOST_RATE_HZ = 768_000
+
+# A playlist or concat script may name files of this machine or addresses in its network. No protocol is called
+# "none", so nothing but the source is ever opened.
+_OPEN_OPTIONS = {"protocol_whitelist": "none"}
+
+
+def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator[NDArray[np.float32], None, None]:
+    """Yield the audio of a file as mono float32 samples in [-1, 1], in blocks of 20 s (the last is shorter).
+
+    ``source`` is a seekable binary file; it is read from its start and stays open. Of several audio streams the
+    default one is taken, else the first. Channels are mixed down, corrupt frames in the middle are left out.
+    Closing the generator releases everything.
+
+    Raises ``InvalidAudioError`` where the file is empty, is not media, holds no audio, or was cut off. That it
+    was cut off shows only at its end: earlier blocks have been yielded by then.
+    """
+    with closing(_blocks(source, sample_rate_hz)) as blocks:
+        while True:
+            try:
+                block = next(blocks, None)
+            except AV_ERRORS as error:
+                raise _invalid(f"The file could not be decoded: {error}. Convert it, to WAV say.") from error
+            if block is None:
+                return
+            yield block
+
+
+def _blocks(source: BinaryIO, sample_rate_hz: int) -> Generator[NDArray[np.float32], None, None]:
+    block_samples = BLOCK_S * sample_rate_hz
+    pieces: list[NDArray[np.float32]] = []
+    waiting = 0
+    empty = True
+    with _open(source) as container:
+        stream = _audio_stream(container)
+        completeness = Completeness(source, container, stream)
+        for piece in _resampled(_mono(_frames(container, stream, completeness)), sample_rate_hz):
+            pieces.append(piece)
+            waiting += len(piece)
+            while waiting >= block_samples:
+                joined = np.concatenate(pieces)
+                yield bounded(joined[:block_samples])
+                empty = False
+                pieces = [joined[block_samples:]]
+                waiting -= block_samples
+        if empty and not waiting:
+            raise _invalid("The file holds an audio stream, but no sound in it could be decoded. Record it again.")
+        defect = completeness.defect()
+        if defect is not None:
+            raise _invalid(f"The file was cut off: {defect}. Send the whole file.")
+        if waiting:
+            yield bounded(np.concatenate(pieces))
+
+
+def _open(source: BinaryIO) -> InputContainer:
+    if not source.seek(0, io.SEEK_END):
+        raise _invalid("The file is empty (0 bytes). Send a file that holds audio.")
+    source.seek(0)
+    is_mp4 = source.read(8)[4:] == b"ftyp"
+    source.seek(0)
+    try:
+        return av.open(source, "r", container_options=_OPEN_OPTIONS, metadata_errors="ignore")
+    except AV_ERRORS as error:
+        if is_mp4:
+            raise _invalid("The MP4 file's index is missing or damaged: it was cut off. Send it whole.") from error
+        raise _invalid(
+            "The file is not audio or video in a format that can be read, or its beginning is damaged. "
+            "Send WAV, MP3, M4A, FLAC, OGG, WebM, MKV or MP4."
+        ) from error
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    streams = container.streams.audio
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        found = f"only {', '.join(kinds)}" if kinds else "no stream at all"
+        raise _invalid(f"The file holds no audio ({found}). Send a file with an audio track.")
+    stream = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
+    if stream.codec_context is None:
+        raise _invalid("The file's audio is in a codec that cannot be decoded. Convert it, to WAV say.")
+    return stream
+
+
+def _frames(container: InputContainer, stream: AudioStream, completeness: Completeness) -> Iterator[av.AudioFrame]:
+    packets = container.demux(*completeness.streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except AV_ERRORS:
+            # Whether that was too early is for completeness to say.
+            break
+        if packet is None:
+            break
+        # An empty packet, as demux() puts out at the end, would end the decoder for good.
+        if not packet.size:
+            continue
+        if packet.stream.index != stream.index:
+            completeness.see(packet)
+            continue
+        try:
+            frames = stream.decode(packet)
+        except AV_ERRORS:
+            completeness.see(packet, corrupt=True)
+            continue
+        for frame in frames:
+            _check_rate(frame.sample_rate)
+        completeness.see(packet, decoded_s=sum(frame.samples / frame.sample_rate for frame in frames))
+        yield from frames
+    yield from stream.decode(None)
+
+
+def _check_rate(rate_hz: int) -> None:
+    if not _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ:
+        raise _invalid(
+            f"The file declares a sample rate of {rate_hz} Hz. Send audio of "
+            f"{_LEAST_RATE_HZ} to {_MOST_RATE_HZ} Hz."
+        )
+
+
+def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Mix frames down; yield their sample rate with their samples. Rate and channels may change on the way."""
+    current: tuple[int, str, str] | None = None
+    for frame in frames:
+        kind = (frame.sample_rate, frame.format.name, frame.layout.name)
+        if kind != current:
+            mixer = _mixer(*kind, channels=frame.layout.nb_channels)
+            current = kind
+        if frame.samples:
+            yield frame.sample_rate, mixer.push(frame)
+
+
+def _mixer(sample_rate_hz: int, sample_format: str, layout: str, *, channels: int) -> MonoFilter:
+    to_float = "osf=fltp"
+    # By default float output is not normalised: a voice in both channels would come out 3 dB too loud and clip.
+    mix = ("aresample", f"{to_float}:ochl=mono:rematrix_maxval=1")
+    mean = ("pan", "mono|c0<" + "+".join(f"c{channel}" for channel in range(channels)))
+    try:
+        return MonoFilter(mix, sample_rate_hz=sample_rate_hz, sample_format=sample_format, layout=layout)
+    except AV_ERRORS:
+        # Which channel of such a layout is where is unknown: all count the same.
+        return MonoFilter(
+            ("aresample", to_float),
+            mean,
+            sample_rate_hz=sample_rate_hz,
+            sample_format=sample_format,
+            layout=layout,
+        )
+
+
+def _resampled(pieces: Iterable[tuple[int, NDArray[np.float32]]], sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    for from_hz, same_rate in groupby(pieces, key=itemgetter(0)):
+        resampler = Resampler(from_hz, sample_rate_hz)
+        for second in _joined((samples for _, samples in same_rate), at_least=from_hz):
+            yield resampler.process(second)
+        yield resampler.flush()
+
+
+def _joined(pieces: Iterable[NDArray[np.float32]], *, at_least: int) -> Iterator[NDArray[np.float32]]:
+    """Join pieces, as codecs put out 20 ms at a time and each call of the resampler costs as much again."""
+    waiting: list[NDArray[np.float32]] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= at_least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _invalid(message: str) -> InvalidAudioError:
+    return InvalidAudioError(message, param="file")
