@@ -227,7 +227,8 @@ def test_an_upload_announced_as_too_large_is_refused_before_it_is_sent(make_sett
         with raw_upload(url, 3_000_000_000, "Expect: 100-continue\r\n") as connection:
             answer = b""
             while b"upload_too_large" not in answer:
-                assert (received := connection.recv(65536)), answer
+                received = connection.recv(65536)
+                assert received, answer
                 answer += received
         assert answer.startswith(b"HTTP/1.1 413")
 

@@ -96,7 +96,7 @@ class FakeTtsEngine(tts.TtsEngine):
     """Says each word as a tone of 0.1 seconds."""
 
     name = "fake"
-    capabilities = tts.Capabilities(speed=True)
+    capabilities = tts.Capabilities()
     SAMPLE_RATE_HZ = 24_000
 
     def __init__(

@@ -92,6 +92,12 @@ class Settings(BaseSettings):
             return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
         return value
 
+    @field_validator("tts_sample_rate", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        # Literal does not convert what the environment can only give as text.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:

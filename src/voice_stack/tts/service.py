@@ -96,23 +96,22 @@ class TtsService:
             raise model_not_found(model, known)
         text = self._check_text(speech.text)
         await self.lifecycle.ready()
-        options = SynthesisOptions(self._find_voice(speech.voice, speech.language), speech.speed)
-        stream = self._stream(text, options, speech.audio_format)
+        options = SynthesisOptions(self._find_voice(speech.voice, speech.language))
+        stream = self._stream(text, options, speech)
         try:
             first = await anext(stream)
         except StopAsyncIteration:
             raise EngineError("The engine made no sound of this text.") from None
         return _resume(first, stream)
 
-    async def _stream(
-        self, text: str, options: SynthesisOptions, audio_format: str
-    ) -> AsyncGenerator[EncodedChunk, None]:
+    async def _stream(self, text: str, options: SynthesisOptions, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
         def steps() -> Iterator[EncodedChunk | None]:
             return speech_steps(
                 self._engine,
                 text,
                 options,
-                audio_format=audio_format,
+                audio_format=speech.audio_format,
+                speed=speech.speed,
                 sample_rate_hz=self._settings.tts_sample_rate,
                 max_chars=self._settings.tts_max_chars,
             )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 class Capabilities:
     """What an engine can do."""
 
-    speed: bool = False  # changes the speed itself, with the pitch kept
     cloning: bool = False  # speaks with the voice of a sample
 
 
@@ -30,7 +29,6 @@ class SynthesisOptions:
     """How to say one piece of text."""
 
     voice: Voice
-    speed: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class PiperEngine(TtsEngine):
     """
 
     name = "piper"
-    capabilities = Capabilities(speed=True)
+    capabilities = Capabilities()
 
     def __init__(
         self, store: ModelStore, voice_dir: Path, *, default_voice: str | None = None, device: str = "auto"
@@ -89,11 +89,7 @@ class PiperEngine(TtsEngine):
         from piper.config import SynthesisConfig
 
         voice = self._load_voice(options.voice.id)
-        config = SynthesisConfig(
-            length_scale=voice.config.length_scale / options.speed,
-            noise_w_scale=_NOISE_W,
-            normalize_audio=False,
-        )
+        config = SynthesisConfig(noise_w_scale=_NOISE_W, normalize_audio=False)
         # Piper would read what stands in double brackets as phonemes.
         text = text.replace("[[", "[ [")
         try:
