@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -91,14 +91,14 @@ class ServiceProcess:
 
 @contextmanager
 def service_process(
-    name: str, folder: Path, *, env: dict[str, str] | None = None, ready: bool = True
+    name: str, folder: Path, *, env: dict[str, str] | None = None, args: Sequence[str] = (), ready: bool = True
 ) -> Iterator[ServiceProcess]:
     """Run ``voice-stack NAME`` on a free port with ``folder`` as its working directory."""
     port = free_port()
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "voice_stack", name, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "voice_stack", name, "--host", "127.0.0.1", "--port", str(port), *args],
             cwd=folder,
             env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
             stdout=log,

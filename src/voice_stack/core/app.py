@@ -20,6 +20,7 @@ from voice_stack.core.lifecycle import Lifecycle, State
 from voice_stack.core.middleware import BodyLimitMiddleware, RequestContextMiddleware
 from voice_stack.core.responses import error_response
 from voice_stack.core.settings import Service, Settings
+from voice_stack.core.signals import calling_on_stop
 
 _logger = logging.getLogger(__name__)
 
@@ -72,14 +73,19 @@ def build_app(name: Service, settings: Settings, service: Described, api: APIRou
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
     service: Described = app.state.service
-    service.lifecycle.start()
-    try:
-        # The server finds the service in the lifespan state (core/server.py).
-        yield {"service": service}
-    finally:
+
+    def begin_stop() -> None:
         service.lifecycle.stop()
         service.refuse()
-        await asyncio.to_thread(service.close)
+
+    service.lifecycle.start()
+    with calling_on_stop(begin_stop):
+        try:
+            # The server finds the service in the lifespan state (core/server.py).
+            yield {"service": service}
+        finally:
+            begin_stop()
+            await asyncio.to_thread(service.close)
 
 
 def _health_router(name: Service, service: Described) -> APIRouter:

@@ -1,39 +1,33 @@
 """Runs one service under uvicorn: port first, model beside it, an orderly stop."""
 
+import logging
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from voice_stack.core.app import Described
 from voice_stack.core.errors import ConfigurationError
-from voice_stack.core.lifecycle import State
 from voice_stack.core.settings import Service, Settings
+
+_logger = logging.getLogger(__name__)
 
 EXIT_MODEL_FAILED = 3
 """Exit code when the model could not be loaded."""
 
 
 class VoiceServer(uvicorn.Server):
-    """A uvicorn server that tells the service when to stop, and ends when the model cannot be loaded."""
+    """A uvicorn server that ends when the model cannot be loaded, so that whoever started it can see it."""
 
-    def _service(self) -> Described | None:
-        return self.lifespan.state.get("service") if self.started else None
+    def model_failed(self) -> bool:
+        """Whether the service has given up on its model."""
+        service: Described | None = self.lifespan.state.get("service") if self.started else None
+        return service is not None and service.lifecycle.error is not None
 
     async def on_tick(self, counter: int) -> bool:
-        service = self._service()
-        failed = service is not None and service.lifecycle.state is State.FAILED
-        return await super().on_tick(counter) or failed
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if (service := self._service()) is not None:
-            # Before uvicorn waits for the open connections: what only waits in the queue is refused, what runs goes on.
-            service.lifecycle.stop()
-            service.refuse()
-        await super().shutdown(sockets)
+        return await super().on_tick(counter) or self.model_failed()
 
 
 def serve(name: Service, settings: Settings, *, workers: int = 1, reload: bool = False) -> int:
@@ -60,15 +54,17 @@ def serve(name: Service, settings: Settings, *, workers: int = 1, reload: bool =
     )
     server = VoiceServer(config)
     listener = _listen(host, port)
+    _logger.info("%s listens on http://%s:%d", settings.title(name), host, listener.getsockname()[1])
     if reload or workers > 1:
         # The processes read the settings themselves; what the command line changed reaches them by the environment.
         os.environ[f"{name.upper()}_HOST"], os.environ[f"{name.upper()}_PORT"] = host, str(port)
-        supervisor: Any = ChangeReload if reload else Multiprocess
-        supervisor(config, target=server.run, sockets=[listener]).run()
+        if reload:
+            ChangeReload(config, target=server.run, sockets=[listener]).run()
+        else:
+            Multiprocess(config, sockets=[listener]).run()
         return 0
     server.run(sockets=[listener])
-    service = server.lifespan.state.get("service")
-    return EXIT_MODEL_FAILED if service is not None and service.lifecycle.error else 0
+    return EXIT_MODEL_FAILED if server.model_failed() else 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
