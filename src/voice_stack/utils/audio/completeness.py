@@ -17,6 +17,9 @@ _TOLERANCE_RATIO = 0.02
 # What cannot seek back to fill in the size of a WAV leaves 0, 0x7FFFFFFF, 0xFFFFFFFF or a little less.
 _UNKNOWN_WAV_SIZE = 0x7FFF0000
 
+# An upload could consist of nothing but empty chunks.
+_MOST_WAV_CHUNKS = 1000
+
 # The longest frame of MPEG audio: at most that far before the second frame begins the first one.
 _LONGEST_MPEG_FRAME = 2881
 
@@ -99,9 +102,9 @@ class Completeness:
         elif self._format == "flac" or self._format.startswith("mov"):
             duration, time_base = self._stream.duration, self._stream.time_base
             declared_s = None if duration is None or time_base is None else float(duration * time_base)
-        sound_bytes = self._bytes - self._corrupt_bytes
-        # Corrupt packets would have lasted about as long as sound ones of their size.
-        decoded_s = self._decoded_s * self._bytes / sound_bytes if sound_bytes else 0.0
+        intact_bytes = self._bytes - self._corrupt_bytes
+        # Corrupt packets would have lasted about as long as intact ones of their size.
+        decoded_s = self._decoded_s * self._bytes / intact_bytes if intact_bytes else 0.0
         return declared_s, max(decoded_s, self._end_s)
 
     def _mp3_declared_s(self) -> float | None:
@@ -120,10 +123,16 @@ class Completeness:
 def _wav_durations_s(source: BinaryIO) -> tuple[float | None, float]:
     """The durations of a WAV by its data chunk's size and by the bytes that are there."""
     file_size = source.seek(0, os.SEEK_END)
+    source.seek(0)
     position, byte_rate = 12, 0
-    while position + 8 <= file_size:
+    if source.read(4) != b"RIFF":
+        return None, 0.0
+    for _ in range(_MOST_WAV_CHUNKS):
         source.seek(position)
-        name, size = struct.unpack("<4sI", source.read(8))
+        head = source.read(8)
+        if len(head) < 8:
+            break
+        name, size = struct.unpack("<4sI", head)
         if name == b"fmt ":
             byte_rate = int.from_bytes(source.read(12)[8:12], "little")
         if name == b"data":

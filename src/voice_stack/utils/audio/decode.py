@@ -185,11 +185,13 @@ def _resampled(pieces: Iterable[tuple[int, NDArray[np.float32]]], sample_rate_hz
 def _joined(pieces: Iterable[NDArray[np.float32]], *, at_least: int) -> Iterator[NDArray[np.float32]]:
     """Join pieces, as codecs put out 20 ms at a time and each call of the resampler costs as much again."""
     waiting: list[NDArray[np.float32]] = []
+    samples = 0
     for piece in pieces:
         waiting.append(piece)
-        if sum(map(len, waiting)) >= at_least:
+        samples += len(piece)
+        if samples >= at_least:
             yield np.concatenate(waiting)
-            waiting = []
+            waiting, samples = [], 0
     if waiting:
         yield np.concatenate(waiting)
 

@@ -198,7 +198,7 @@ class _CodecWriter:
         self._sink = _Sink()
         self._samples_in = 0
         # bitexact: equal samples give equal bytes (Ogg's serial number would be random).
-        options = {**audio_format.options, "flush_packets": "1", "fflags": "+bitexact"}
+        options = {**audio_format.options, "fflags": "+bitexact"}
         self._container = av.open(self._sink, "w", format=audio_format.muxer, container_options=options)
         stream = self._container.add_stream(audio_format.codec, rate=rate_hz)
         if not isinstance(stream, AudioStream):

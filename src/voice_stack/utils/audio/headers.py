@@ -14,6 +14,10 @@ _MONO = 0xC0
 # What LAME puts before the first sample. Decoders add the 529 samples of their own delay.
 _LAME_DELAY = 576
 
+# FFmpeg takes a clip of a few frames for H.263 if 00 00 8x, the start of a picture, happens to stand in it.
+# One start that no picture follows, here in the padding, convinces it otherwise.
+_NOT_H263 = bytes.fromhex("0000800000")
+
 
 def wav_header(sample_rate_hz: int) -> bytes:
     """Return the 44 bytes before mono s16le samples, both sizes 0xFFFFFFFF: until the stream ends."""
@@ -34,4 +38,5 @@ def mp3_info_frame(sample_rate_hz: int) -> bytes:
     header = sync + bytes((bit_rate_index << 4 | rates.index(sample_rate_hz) << 2, _MONO))
     delays = (_LAME_DELAY << 12).to_bytes(3, "big")
     tag = b"Info" + bytes(4) + b"LAME3.100" + bytes(12) + delays
-    return (header + bytes(side_information) + tag).ljust(frame_size, b"\0")
+    frame = header + bytes(side_information) + tag
+    return frame.ljust(frame_size - len(_NOT_H263), b"\0") + _NOT_H263
