@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import http.client
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -69,17 +72,37 @@ class ServiceProcess:
         """What it has written so far."""
         return self._log_path.read_text(encoding="utf-8")
 
+    def health(self) -> dict[str, Any]:
+        """What ``/healthz`` says."""
+        connection = http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz")
+            about: dict[str, Any] = json.loads(connection.getresponse().read())
+            return about
+
     def threads(self) -> int:
         """How many threads it has."""
         return len(os.listdir(f"/proc/{self.process.pid}/task"))  # noqa: PTH208 - a count, thousands of times
 
+    def cpu_s(self) -> float:
+        """The processor time that it has taken, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def open_sockets(self) -> int:
+        """How many of its open file descriptors are sockets."""
+        return sum(target.startswith("socket:") for target in self._descriptors())
+
     def open_files(self) -> list[str]:
         """What its open file descriptors that are files point at."""
+        return [target for target in self._descriptors() if target.startswith("/") and not target.startswith("/dev/")]
+
+    def _descriptors(self) -> list[str]:
         targets = []
         for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 targets.append(str(descriptor.readlink()))
-        return [target for target in targets if target.startswith("/") and not target.startswith("/dev/")]
+        return targets
 
     def memory_mb(self) -> float:
         """Its resident memory."""
@@ -91,14 +114,20 @@ class ServiceProcess:
 
 @contextmanager
 def service_process(
-    name: str, folder: Path, *, env: dict[str, str] | None = None, args: Sequence[str] = (), ready: bool = True
+    name: str,
+    folder: Path,
+    *,
+    env: dict[str, str] | None = None,
+    args: Sequence[str] = (),
+    ready: bool = True,
+    python: Path = Path(sys.executable),
 ) -> Iterator[ServiceProcess]:
     """Run ``voice-stack NAME`` on a free port with ``folder`` as its working directory."""
     port = free_port()
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "voice_stack", name, "--host", "127.0.0.1", "--port", str(port), *args],
+            [str(python), "-m", "voice_stack", name, "--host", "127.0.0.1", "--port", str(port), *args],
             cwd=folder,
             env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
             stdout=log,
