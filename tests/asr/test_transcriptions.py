@@ -3,6 +3,7 @@
 import asyncio
 import io
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -244,6 +245,19 @@ def test_an_upload_that_grows_too_large_is_refused_while_it_arrives(make_setting
         answer = httpx.post(f"{url}{PATH}", content=endless(), headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "upload_too_large")
         assert "1 MiB" in answer.json()["error"]["message"]
+        assert httpx.post(f"{url}{PATH}", files=upload()).status_code == 200
+
+
+def test_a_refused_client_that_never_stops_sending_is_cut_off(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voice_stack.core.middleware.DRAIN_S", 0.5)
+    with served(create_app(make_settings(max_upload_mb=1), FakeAsrEngine())) as url:
+        with raw_upload(url, 2_000_000_000) as connection:
+            with pytest.raises(OSError, match="reset|pipe"):
+                for _ in range(1000):
+                    connection.sendall(bytes(1000))
+                    time.sleep(0.01)
         assert httpx.post(f"{url}{PATH}", files=upload()).status_code == 200
 
 

@@ -18,8 +18,11 @@ _logger = logging.getLogger(__name__)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _QUIET_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/status"})
 
-DRAIN_S = 10.0
-"""How long the rest of a refused upload is read and thrown away, so that the client gets to read the answer."""
+DRAIN_S = 20.0
+"""How long the rest of a refused upload is read and thrown away, so that the client gets to read the answer.
+
+Then the connection is closed.
+"""
 
 
 class RequestContextMiddleware:
@@ -89,6 +92,8 @@ class BodyLimitMiddleware:
         body = _Body(receive, self._max_bytes)
 
         async def send_then_drain(message: Message) -> None:
+            if message["type"] == "http.response.start" and body.worth_draining:
+                MutableHeaders(scope=message)["connection"] = "close"
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if last and body.worth_draining:
                 await send({**message, "more_body": True})
