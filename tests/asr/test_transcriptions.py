@@ -253,11 +253,10 @@ def test_a_refused_client_that_never_stops_sending_is_cut_off(
 ) -> None:
     monkeypatch.setattr("voice_stack.core.middleware.DRAIN_S", 0.5)
     with served(create_app(make_settings(max_upload_mb=1), FakeAsrEngine())) as url:
-        with raw_upload(url, 2_000_000_000) as connection:
-            with pytest.raises(OSError, match="reset|pipe"):
-                for _ in range(1000):
-                    connection.sendall(bytes(1000))
-                    time.sleep(0.01)
+        with raw_upload(url, 2_000_000_000) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+            for _ in range(1000):
+                connection.sendall(bytes(1000))
+                time.sleep(0.01)
         assert httpx.post(f"{url}{PATH}", files=upload()).status_code == 200
 
 
