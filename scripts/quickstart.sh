@@ -149,9 +149,8 @@ Both services are up; Ctrl-C ends them. Try next, in another terminal:
   curl http://127.0.0.1:$asr_port/v1/audio/transcriptions -F model=whisper-1 -F file=@evening.mp3
 
 (with API_KEYS set, add: -H "Authorization: Bearer YOUR_KEY")
-OpenAI SDK:  OpenAI(base_url="http://127.0.0.1:$asr_port/v1", api_key="any")   transcriptions and translations
+OpenAI SDK:  OpenAI(base_url="http://127.0.0.1:$asr_port/v1", api_key="any")   transcriptions
              OpenAI(base_url="http://127.0.0.1:$tts_port/v1", api_key="any")   speech
-Bazarr:      Whisper provider, endpoint http://127.0.0.1:$asr_port/bazarr
 Logs:        $(log_of asr) and $(log_of tts) in $ROOT
 TEXT
 }

@@ -1,5 +1,10 @@
 """Self-hosted speech to text and text to speech behind the OpenAI audio API."""
 
+import os
 from importlib.metadata import version
+
+# From 1.29 on onnxruntime reports its use to its maker unless told not to before its import; a self-hosted service does
+# not call home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = version("voice-stack")

@@ -14,7 +14,7 @@ from voice_stack.core.logging import setup_logging
 from voice_stack.core.process import fail
 from voice_stack.core.server import serve
 from voice_stack.core.settings import Service, Settings, load_settings
-from voice_stack.utils.models.store import ModelStore
+from voice_stack.utils.models.store import ModelInfo, ModelStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +77,12 @@ def _models(args: argparse.Namespace, settings: Settings) -> int:
         print(store.pull(args.name).path)
         return 0
     found = store.available()
+    listed = {model.path for model in found}
+    found += [
+        ModelInfo(voice.voice_id, "piper", "voice_dir", voice.model_path, voice.model_path.stat().st_size)
+        for voice in store.find_piper_voices(settings.tts_voice_dir)
+        if voice.model_path not in listed and voice.model_path.parent == settings.tts_voice_dir
+    ]
     if not found:
         sys.stderr.write(
             f"No models here. MODEL_DIR is {settings.model_dir}; fetch one with: voice-stack models pull NAME\n"

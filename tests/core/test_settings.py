@@ -53,6 +53,7 @@ def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> No
         ("ASR_PORT", "http"),
         ("ASR_PORT", "70000"),
         ("ASR_ENGINE", "kaldi"),
+        ("ASR_LANGUAGE", "klingon"),
         ("ASR_DEVICE", "gpu"),
         ("ASR_DEVICE", "cuda:"),
         ("TTS_MAX_CHARS", "0"),

@@ -15,7 +15,7 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
     """Build the app; the model loads when the app starts.
 
     Raises:
-        ConfigurationError: the settings name an engine or a language that is not there.
+        ConfigurationError: the settings name an engine that is not there.
     """
     service = AsrService(settings, engine or create_engine(settings))
     return build_app("asr", settings, service, openai.router)

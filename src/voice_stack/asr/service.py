@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from voice_stack.asr.engine.base import AsrEngine, AudioInfo, Segment, TranscribeOptions
 from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import ConfigurationError, EngineError, InvalidRequestError
+from voice_stack.core.errors import EngineError, InvalidRequestError
 from voice_stack.core.lifecycle import Lifecycle
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.settings import Settings
@@ -37,10 +37,6 @@ class AsrService:
         self._queue = StepQueue("asr", max_active=MAX_ACTIVE, max_waiting=settings.max_queue)
         self._started_at = int(time.time())
         self.lifecycle = Lifecycle(engine.load, max_waiting=settings.max_queue)
-        try:
-            self._language = language_code(settings.asr_language) if settings.asr_language else None
-        except ValueError as error:
-            raise ConfigurationError(f"ASR_LANGUAGE: {error}") from error
 
     def describe(self) -> Mapping[str, Any]:
         """What health tells of this service."""
@@ -96,7 +92,7 @@ class AsrService:
 
     def _choose_language(self, asked: str | None) -> str | None:
         if asked is None:
-            return self._language
+            return self._settings.asr_language
         try:
             code = language_code(asked)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """The error tree of both services, and its rendering as OpenAI's error envelope.
 
     VoiceStackError                     500  server_error
-    ├── InvalidRequestError             400  invalid_request_error
+    ├── InvalidRequestError             400  code invalid_request
     │   └── InvalidAudioError           400  code invalid_audio
     ├── AuthenticationError             401  code invalid_api_key
     ├── NotFoundError                   404  code not_found
@@ -53,6 +53,7 @@ class InvalidRequestError(VoiceStackError):
 
     status = 400
     type = "invalid_request_error"
+    code = "invalid_request"
 
 
 class InvalidAudioError(InvalidRequestError):

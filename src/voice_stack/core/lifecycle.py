@@ -50,6 +50,7 @@ class Lifecycle:
             error: VoiceStackError | None = None
             try:
                 self._load()
+                _logger.info("the model is ready")
             except VoiceStackError as known:
                 error = known
                 _logger.error("the model could not be loaded: %s", known)  # noqa: TRY400

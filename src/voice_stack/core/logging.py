@@ -35,7 +35,9 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in (
         "httpx",
+        "httpx2",
         "httpcore",
+        "httpcore2",
         "filelock",
         "faster_whisper",
         "piper",

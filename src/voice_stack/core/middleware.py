@@ -8,6 +8,7 @@ import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import UploadTooLargeError, VoiceStackError
@@ -53,6 +54,9 @@ class RequestContextMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            # Nobody is left to answer; the access log says so.
+            pass
         except Exception:
             _logger.exception("unexpected error", extra={"path": scope["path"]})
             if status:

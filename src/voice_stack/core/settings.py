@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from voice_stack.core.errors import ConfigurationError
+from voice_stack.utils.language.whisper import language_code
 
 Service = Literal["asr", "tts"]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
         if not _DEVICE.fullmatch(value):
             raise ValueError("use auto, cpu, cuda, cuda:N or mps")
         return value
+
+    @field_validator("asr_language")
+    @classmethod
+    def _known_language(cls, value: str | None) -> str | None:
+        return None if value is None else language_code(value)
 
     @field_validator("api_v1_str")
     @classmethod

@@ -37,6 +37,8 @@ def create_engine(settings: Settings) -> TtsEngine:
         ConfigurationError: the engine is not installed.
     """
     chosen = choose_engine(settings.tts_engine, lambda module: find_spec(module) is not None)
+    if chosen == "coqui" and settings.tts_engine == "auto" and find_spec("piper") is not None:
+        chosen = "piper"  # coqui-tts may be installed, but its engine is not part of this version
     if chosen == "coqui":
         raise ConfigurationError("TTS_ENGINE 'coqui' is not part of this version; use piper")
     from voice_stack.tts.engine.piper import PiperEngine

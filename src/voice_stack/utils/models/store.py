@@ -38,7 +38,7 @@ from voice_stack.utils.models.whisper import (
 
 logger = logging.getLogger(__name__)
 
-ModelSource = Literal["model_dir", "embedded", "hub_cache"]
+ModelSource = Literal["voice_dir", "model_dir", "embedded", "hub_cache"]
 
 _DOWNLOADS_FOLDER = ".downloads"
 
