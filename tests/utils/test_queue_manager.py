@@ -10,7 +10,7 @@ import pytest
 from tests.support.serving import wait_until
 from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
 from voice_stack.core.logging import request_id
-from voice_stack.utils.queue_manager import Job, StepQueue
+from voice_stack.utils.queue_manager import Job, StepQueue, stop_if_abandoned
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +117,26 @@ async def test_an_abandoned_job_is_closed_before_its_next_step_and_on_a_worker(q
     go_on.set()
     wait_until(lambda: queue.active == 0)
     assert (steps_done, closed_on) == ([0], ["test-0"])
+
+
+async def test_a_long_step_can_notice_that_it_was_abandoned(queue: StepQueue) -> None:
+    in_step, go_on = threading.Event(), threading.Event()
+    reached = []
+
+    def steps() -> Iterator[int]:
+        in_step.set()
+        assert go_on.wait(10)
+        reached.append("middle")
+        stop_if_abandoned()
+        reached.append("end")
+        yield 1
+
+    with queue.job(steps):
+        await asyncio.to_thread(in_step.wait, 10)
+    go_on.set()
+    wait_until(lambda: queue.active == 0)
+    assert reached == ["middle"]
+    stop_if_abandoned()
 
 
 async def test_a_job_abandoned_while_it_waits_for_its_reader_is_closed(queue: StepQueue) -> None:

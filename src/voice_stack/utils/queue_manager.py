@@ -27,6 +27,24 @@ TURN_S = 0.5
 """A job that gives no result keeps its turn for this long, in seconds."""
 
 
+_current: contextvars.ContextVar["Job[Any] | None"] = contextvars.ContextVar("job", default=None)
+
+
+class AbandonedError(Exception):
+    """Raised inside a step whose reader has left; nobody gets to see it."""
+
+
+def stop_if_abandoned() -> None:
+    """End the running step where it stands if its job was abandoned; for steps that take long.
+
+    Raises:
+        AbandonedError: the job was abandoned.
+    """
+    job = _current.get()
+    if job is not None and job.cancelled:
+        raise AbandonedError
+
+
 class Job(Generic[T]):
     """One job as its reader sees it: an asynchronous iterator over the results, in order."""
 
@@ -238,6 +256,7 @@ class StepQueue:
 
     def _turn(self, job: Job[Any]) -> bool:
         """Give a job its turn; returns whether it has ended."""
+        _current.set(job)
         turn_ends_at = time.monotonic() + TURN_S
         error: BaseException | None = None
         try:

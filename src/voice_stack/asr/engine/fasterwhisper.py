@@ -22,6 +22,7 @@ from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.audio.vad import SpeechSpan, find_speech
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.models.store import ModelStore
+from voice_stack.utils.queue_manager import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _TURBO = ("turbo", "large-v3-turbo")
@@ -88,6 +89,8 @@ class FasterWhisperEngine(AsrEngine):
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelLoadError(f"faster-whisper cannot load {folder} on {self._wanted_device}: {error}") from error
+        # One window of 30 s may take many calls: one for each temperature that it falls back to.
+        self._model.model = _Interruptible(self._model.model)
         self._device = f"cuda:{index or 0}" if kind == "cuda" else kind
         multilingual = bool(self._model.model.is_multilingual)
         self._capabilities = Capabilities(
@@ -135,8 +138,8 @@ class FasterWhisperEngine(AsrEngine):
         spans = [{"start": span.start, "end": span.end} for span in speech]
         for segment in restore_speech_timestamps(segments, spans, SAMPLE_RATE_HZ):
             yield Segment(
-                start_s=min(segment.start, duration_s),
-                end_s=min(segment.end, duration_s),
+                start_s=float(min(segment.start, duration_s)),
+                end_s=float(min(segment.end, duration_s)),
                 text=segment.text,
                 tokens=tuple(segment.tokens),
                 avg_logprob=float(segment.avg_logprob),
@@ -154,6 +157,17 @@ class FasterWhisperEngine(AsrEngine):
                     for word in segment.words or ()
                 ),
             )
+
+
+class _Interruptible:
+    """CTranslate2's model, but a call for a request that was abandoned ends it instead."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> object:
+        stop_if_abandoned()
+        return getattr(self._model, name)
 
 
 def _usable_cores() -> int:
