@@ -25,6 +25,8 @@ from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_MAX_NEW_TOKENS = 220
+"""Half of Whisper's context, as in openai-whisper, and room for the longest prompt: a decoder that repeats itself ends."""
 _TURBO = ("turbo", "large-v3-turbo")
 
 
@@ -131,6 +133,7 @@ class FasterWhisperEngine(AsrEngine):
             beam_size=options.beam_size,
             temperature=options.temperature or _FALLBACK_TEMPERATURES,
             word_timestamps=options.word_timestamps,
+            max_new_tokens=_MAX_NEW_TOKENS,
             vad_filter=False,
         )
         del samples
