@@ -26,7 +26,7 @@ from voice_stack.utils.queue_manager import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MAX_NEW_TOKENS = 220
-"""Half of Whisper's context, as in openai-whisper, and room for the longest prompt: a decoder that repeats itself ends."""
+"""Half of Whisper's context, as in openai-whisper, less room for the longest prompt: what repeats itself ends."""
 _TURBO = ("turbo", "large-v3-turbo")
 
 
