@@ -22,6 +22,11 @@ def test_a_message_cannot_forge_a_second_line() -> None:
     assert "\n" not in TextFormatter().format(record("one\n2026-01-01 INFO [-] fake"))
 
 
+def test_a_message_cannot_send_commands_to_a_terminal() -> None:
+    line = TextFormatter().format(record("a\x1b[2Jb\x00c\x9bd"))
+    assert line.endswith(r"a\x1b[2Jb\x00c\x9bd")
+
+
 def test_a_json_line_is_one_object_with_the_fields() -> None:
     entry = json.loads(JsonFormatter().format(record("größe\nzwei", duration_ms=3)))
     assert entry["message"] == "größe\nzwei"

@@ -7,6 +7,7 @@ from voice_stack.asr.engine.base import AsrEngine
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.asr.service import AsrService
 from voice_stack.core.app import build_app
+from voice_stack.core.middleware import BodyLimit
 from voice_stack.core.process import app_from_settings
 from voice_stack.core.settings import Settings
 
@@ -18,7 +19,8 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
         ConfigurationError: the settings name an engine that is not there.
     """
     service = AsrService(settings, engine or create_engine(settings))
-    return build_app("asr", settings, service, openai.router)
+    limit = BodyLimit(settings.max_upload_mb * 2**20, "MAX_UPLOAD_MB", "file")
+    return build_app("asr", settings, service, openai.router, body_limit=limit)
 
 
 def app_from_environment() -> FastAPI:

@@ -17,7 +17,7 @@ from voice_stack import __version__
 from voice_stack.core.auth import ApiKeyMiddleware
 from voice_stack.core.errors import VoiceStackError, envelope
 from voice_stack.core.lifecycle import Lifecycle, State
-from voice_stack.core.middleware import BodyLimitMiddleware, RequestContextMiddleware
+from voice_stack.core.middleware import BodyLimit, BodyLimitMiddleware, RequestContextMiddleware
 from voice_stack.core.responses import error_response
 from voice_stack.core.settings import Service, Settings
 from voice_stack.core.signals import calling_on_stop
@@ -44,7 +44,9 @@ class Described(Protocol):
         """Abandon what still runs and end the threads. Blocks until they have ended."""
 
 
-def build_app(name: Service, settings: Settings, service: Described, api: APIRouter) -> FastAPI:
+def build_app(
+    name: Service, settings: Settings, service: Described, api: APIRouter, *, body_limit: BodyLimit
+) -> FastAPI:
     """Assemble one service; ``api`` is served under ``API_V1_STR``."""
     app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan)
     app.state.service = service
@@ -57,7 +59,7 @@ def build_app(name: Service, settings: Settings, service: Described, api: APIRou
     # The last added is the outermost.
     if settings.api_keys:
         app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=HEALTH_PATHS)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_mb * 2**20)
+    app.add_middleware(BodyLimitMiddleware, limit=body_limit)
     app.add_middleware(RequestContextMiddleware)
     if settings.cors_origins:
         app.add_middleware(

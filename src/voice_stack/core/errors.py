@@ -20,6 +20,8 @@ Engine modules translate the errors of the libraries they wrap into this tree; n
 
 from typing import Any, ClassVar
 
+_QUOTED_CHARS = 80
+
 
 class VoiceStackError(Exception):
     """Base of every error that a client or an operator may see.
@@ -146,6 +148,11 @@ class ConfigurationError(VoiceStackError):
     """A setting is unknown or has a value that cannot be used."""
 
     code = "configuration"
+
+
+def quoted(text: str) -> str:
+    """What a client sent, for a message: in quotes, without control characters, and not all of it where it is long."""
+    return repr(text if len(text) <= _QUOTED_CHARS else f"{text[:_QUOTED_CHARS]}...")
 
 
 def envelope(

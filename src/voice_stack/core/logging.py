@@ -3,6 +3,7 @@
 import contextvars
 import json
 import logging
+import re
 import sys
 import time
 import traceback
@@ -11,6 +12,7 @@ from typing import Any, Literal
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 """Id of the request that is being served; work handed to another thread runs in a copy of the context."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "color_message"}
 
 
@@ -57,8 +59,8 @@ class TextFormatter(logging.Formatter):
         line = (
             f"{moment}.{int(record.msecs):03d} {record.levelname} [{id_}] {record.name}: {record.getMessage()}{fields}"
         )
-        # A client must not be able to forge a line of the log.
-        line = line.replace("\r", "\\r").replace("\n", "\\n")
+        # A client must not be able to forge a line of the log, or to send commands to a terminal that shows it.
+        line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -77,6 +78,15 @@ class RequestContextMiddleware:
             request_id.reset(token)
 
 
+@dataclass(frozen=True)
+class BodyLimit:
+    """How large a request may be, which setting says so, and which parameter is the large one."""
+
+    max_bytes: int
+    setting: str
+    param: str
+
+
 class BodyLimitMiddleware:
     """Refuses a request body over the limit while it arrives, and lets the client read the refusal.
 
@@ -85,15 +95,15 @@ class BodyLimitMiddleware:
     connection, and many clients would then never see the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: BodyLimit) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._max_bytes)
+        body = _Body(receive, self._limit)
 
         async def send_then_drain(message: Message) -> None:
             if message["type"] == "http.response.start" and body.worth_draining:
@@ -108,7 +118,7 @@ class BodyLimitMiddleware:
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         body.expects_continue = headers.get("expect", "").lower() == "100-continue"
-        if declared.isdigit() and int(declared) > self._max_bytes:
+        if declared.isdigit() and int(declared) > self._limit.max_bytes:
             body.refused = True
             await error_response(body.too_large())(scope, receive, send_then_drain)
             return
@@ -117,9 +127,9 @@ class BodyLimitMiddleware:
 
 
 class _Body:
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, limit: BodyLimit) -> None:
         self._receive = receive
-        self._max_bytes = max_bytes
+        self._limit = limit
         self._received = 0
         self._complete = False
         self.absent = False
@@ -133,17 +143,17 @@ class _Body:
         return not (self._complete or self.absent or waits)
 
     def too_large(self) -> UploadTooLargeError:
-        limit = self._max_bytes // 2**20
+        limit = self._limit
         return UploadTooLargeError(
-            f"The upload is larger than this service's limit of {limit} MiB; send a shorter or more compressed file, "
-            "or ask the operator to raise MAX_UPLOAD_MB.",
-            param="file",
+            f"The request is larger than this service's limit of {limit.max_bytes / 2**20:.4g} MiB; send less at a "
+            f"time, or ask the operator to raise {limit.setting}.",
+            param=limit.param,
         )
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._note(message)
-        if self._received > self._max_bytes:
+        if self._received > self._limit.max_bytes:
             self.refused = True
             # FastAPI hands on only HTTPException from a body that is being read; the handler renders the cause.
             raise HTTPException(413) from self.too_large()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from voice_stack.core.errors import ModelNotFoundError
+from voice_stack.core.errors import ModelNotFoundError, quoted
 
 
 class Model(BaseModel):
@@ -46,4 +46,6 @@ def models_router(list_models: Callable[[Request], Sequence[Model]]) -> APIRoute
 
 def model_not_found(name: str, known: Sequence[str]) -> ModelNotFoundError:
     """The error for a model name that is none of ``known``."""
-    return ModelNotFoundError(f"There is no model {name!r} here; this service has: {', '.join(known)}.", param="model")
+    return ModelNotFoundError(
+        f"There is no model {quoted(name)} here; this service has: {', '.join(known)}.", param="model"
+    )

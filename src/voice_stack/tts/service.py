@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from voice_stack.core.errors import EngineError, InvalidRequestError, VoiceNotFoundError
+from voice_stack.core.errors import InvalidRequestError, VoiceNotFoundError, quoted
 from voice_stack.core.lifecycle import Lifecycle
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.settings import Settings
@@ -98,11 +98,7 @@ class TtsService:
         await self.lifecycle.ready()
         options = SynthesisOptions(self._find_voice(speech.voice, speech.language))
         stream = self._stream(text, options, speech)
-        try:
-            first = await anext(stream)
-        except StopAsyncIteration:
-            raise EngineError("The engine made no sound of this text.") from None
-        return _resume(first, stream)
+        return _resume(await anext(stream), stream)
 
     async def _stream(self, text: str, options: SynthesisOptions, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
         def steps() -> Iterator[EncodedChunk | None]:
@@ -147,7 +143,9 @@ class TtsService:
         )
         if named is None and name.lower() not in OPENAI_VOICES:
             names = ", ".join(voice.id for voice in voices)
-            raise VoiceNotFoundError(f"There is no voice {name!r} here; this service has: {names}.", param="voice")
+            raise VoiceNotFoundError(
+                f"There is no voice {quoted(name)} here; this service has: {names}.", param="voice"
+            )
         chosen = named or self._default_voice()
         if language is None or _same_language(chosen.language, language):
             return chosen
@@ -155,7 +153,7 @@ class TtsService:
         if named is not None or not others:
             spoken = ", ".join(sorted({voice.language for voice in voices}))
             raise InvalidRequestError(
-                f"The voice {chosen.id!r} speaks {chosen.language}, not {language!r}; "
+                f"The voice {chosen.id!r} speaks {chosen.language}, not {quoted(language)}; "
                 f"this service has voices for: {spoken}.",
                 param="language",
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import EngineError
+from voice_stack.core.errors import InvalidRequestError
 from voice_stack.tts.engine.base import SynthesisOptions, TtsEngine
 from voice_stack.utils.audio.encode import AudioEncoder
 from voice_stack.utils.audio.resample import Resampler
@@ -45,7 +45,8 @@ def speech_steps(
     never with a file that only looks whole.
 
     Raises:
-        EngineError: the engine or the encoder failed, or said nothing.
+        EngineError: the engine or the encoder failed.
+        InvalidRequestError: the voice can say nothing of this text.
     """
     spoken = 0
     with closing(AudioEncoder(audio_format, sample_rate_hz)) as encoder:
@@ -58,7 +59,12 @@ def speech_steps(
                 if part.size:
                     yield EncodedChunk(encoder.encode(part), part.size / sample_rate_hz)
         if not spoken:
-            raise EngineError("The engine made no sound of this text.")
+            raise InvalidRequestError(
+                f"The voice {options.voice.id!r} knows none of the characters of this text; it speaks "
+                f"{options.voice.language}.",
+                param="input",
+                code="nothing_to_say",
+            )
         last = tempo.flush()
         yield EncodedChunk(encoder.encode(last) + encoder.flush(), last.size / sample_rate_hz)
 

@@ -3,6 +3,8 @@
 Source: the ``LANGUAGES`` table of openai/whisper, ``whisper/tokenizer.py``.
 """
 
+from voice_stack.core.errors import quoted
+
 LANGUAGE_NAMES: dict[str, str] = {
     "en": "english",
     "zh": "chinese",
@@ -137,4 +139,6 @@ def language_code(language: str) -> str:
     base = wanted.replace("_", "-").partition("-")[0]
     if base != wanted and base in LANGUAGE_NAMES:
         return base
-    raise ValueError(f"Whisper knows no language {language!r}; give a code such as 'en' or a name such as 'english'")
+    raise ValueError(
+        f"Whisper knows no language {quoted(language)}; give a code such as 'en' or a name such as 'english'"
+    )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from voice_stack.core.errors import VoiceNotFoundError
+from voice_stack.core.errors import VoiceNotFoundError, quoted
 from voice_stack.tts.api.api_v1.endpoints.openai import get_service
 from voice_stack.tts.engine.base import Voice
 from voice_stack.tts.schemas.openai import VoiceInfo, VoiceList
@@ -27,7 +27,7 @@ async def get_voice(voice_id: str, service: Annotated[TtsService, Depends(get_se
         if voice.id == voice_id:
             return _info(service, voice)
     names = ", ".join(voice.id for voice in voices)
-    raise VoiceNotFoundError(f"There is no voice {voice_id!r} here; this service has: {names}.", param="voice_id")
+    raise VoiceNotFoundError(f"There is no voice {quoted(voice_id)} here; this service has: {names}.", param="voice_id")
 
 
 def _info(service: TtsService, voice: Voice) -> VoiceInfo:
