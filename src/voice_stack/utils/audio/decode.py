@@ -86,7 +86,7 @@ def _open(source: BinaryIO) -> InputContainer:
     is_mp4 = source.read(8)[4:] == b"ftyp"
     source.seek(0)
     try:
-        return av.open(source, "r", container_options=_OPEN_OPTIONS, metadata_errors="ignore")
+        return av.open(_UntilClosed(source), "r", container_options=_OPEN_OPTIONS, metadata_errors="ignore")
     except AV_ERRORS as error:
         if is_mp4:
             raise _invalid("The MP4 file's index is missing or damaged: it was cut off. Send it whole.") from error
@@ -94,6 +94,22 @@ def _open(source: BinaryIO) -> InputContainer:
             "The file is not audio or video in a format that can be read, or its beginning is damaged. "
             "Send WAV, MP3, M4A, FLAC, OGG, WebM, MKV or MP4."
         ) from error
+
+
+class _UntilClosed:
+    """A file that its owner may close while it is read: it ends there. PyAV would print the error and go on."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def read(self, size: int) -> bytes:
+        return b"" if self._source.closed else self._source.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return 0 if self._source.closed else self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return 0 if self._source.closed else self._source.tell()
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
