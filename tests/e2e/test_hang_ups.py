@@ -28,6 +28,9 @@ ONE_TRY_S = 60.0
 GROWTH_MB = 150.0
 """What the level of the memory may move by: it depends on who meets whom. What fifty clients send is twice as much."""
 
+POOLED_THREADS = 5
+"""Threads that write uploads come and go with the load; a thread that stayed for each client would make fifty."""
+
 GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """With these glibc hands freed memory back at once: the memory of the process is then what it holds."""
 
@@ -167,7 +170,7 @@ def assert_nothing_stays(
     assert worked_s < 0.1
     assert after.files == before.files
     assert after.sockets <= before.sockets
-    assert after.threads <= before.threads
+    assert after.threads <= before.threads + POOLED_THREADS
     assert list(temporary.iterdir()) == lying_about
     assert later_mb - warm_mb < GROWTH_MB
     assert "Traceback" not in service.log

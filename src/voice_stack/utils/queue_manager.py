@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -273,8 +274,11 @@ class StepQueue:
                     return False
         except StopIteration:
             pass
+        except AbandonedError as caught:
+            _let_go(caught)
         except BaseException as caught:  # noqa: BLE001 - the reader gets it; the worker must live on
             error = caught
+            _let_go(caught)
         _close(job)
         job.end(error)
         return True
@@ -290,6 +294,14 @@ def _close(job: Job[Any]) -> None:
             close()
         except Exception:
             _logger.exception("a job failed while it was being closed")
+
+
+def _let_go(error: BaseException) -> None:
+    """Drop what the frames of an error hold, hours of audio say; its traceback stays readable."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
 
 
 def _no_steps() -> Iterator[Any]:
