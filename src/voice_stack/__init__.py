@@ -7,4 +7,8 @@ from importlib.metadata import version
 # not call home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# Threads of an engine that spin while they wait make it many times slower where another process needs the processor.
+# Read when the engine's library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 __version__ = version("voice-stack")
