@@ -194,6 +194,7 @@ def test_a_client_that_hangs_up_ends_the_work_before_the_next_step(
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}{PATH}", files=upload(), timeout=httpx.Timeout(30, read=0.5))
         assert gate.reached.is_set()
+        wait_until(lambda: all(job.cancelled for job in app.state.service.queue._active))
         gate.open()
         assert gate.closed.wait(10)
         assert gate.steps == 1

@@ -28,6 +28,7 @@ SPEECH = {"input": "One two three.", "response_format": "pcm"}
 async def test_health_tells_state_version_engine_model_device_and_queue(make_settings: SettingsFactory) -> None:
     async with client_of(create_app(make_settings(), FakeTtsEngine())) as client:
         for path in ("/health", "/healthz", "/healthcheck"):
+            assert (await client.head(path)).status_code == 200
             answer = await client.get(path)
             assert answer.status_code == 200
             assert answer.json() == {
@@ -203,8 +204,7 @@ def test_stopping_lets_running_speech_finish_and_refuses_what_waits(make_setting
     with served(app) as url, ThreadPoolExecutor() as pool:
         running = pool.submit(httpx.post, f"{url}/v1/audio/speech", json=SPEECH, timeout=30)
         assert gate.reached.wait(10)
-        app.state.service.lifecycle.stop()
-        app.state.service.refuse()
+        app.state.service.stop()
         refused = httpx.post(f"{url}/v1/audio/speech", json=SPEECH)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "stopping")
         assert httpx.get(f"{url}/health").json()["status"] == "stopping"

@@ -4,6 +4,7 @@ import io
 import json
 import select
 import socket
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,8 +139,10 @@ def test_forms_that_cannot_be_read(asr: ServiceProcess) -> None:
         for body, content_type in bodies:
             answer = client.post(TRANSCRIBE, content=body, headers={"content-type": content_type})
             assert refusal(answer, 400)["type"] == "invalid_request_error"
-        many = [("file", (f"{number}.wav", tone)) for number in range(2000)]
-        assert client.post(TRANSCRIBE, files=many).status_code in {200, 400}
+        many = [("file", (f"{number}.wav", tone)) for number in range(20)]
+        too_many = client.post(TRANSCRIBE, files=many)
+        # FastAPI for Python 3.10 does not know the limit.
+        assert too_many.status_code == 400 if sys.version_info >= (3, 11) else too_many.status_code in {200, 400}
 
 
 def test_parameters_of_a_transcription_that_cannot_be(asr: ServiceProcess) -> None:

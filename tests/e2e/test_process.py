@@ -7,15 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import openai
 import pytest
 from openai import OpenAI
 
 from tests.support.serving import ServiceProcess, free_port, service_process, wait_until
-from tests.support.speech import decode
+from tests.support.speech import decode, wav_bytes
 
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Hello there."}
 
@@ -154,6 +156,21 @@ def test_a_stop_does_not_wait_longer_than_the_grace(tmp_path: Path, model_dir: P
                 pass
         service.process.wait(60)
         assert time.monotonic() - stopped_at < 15
+
+
+def test_a_request_that_outlasts_the_grace_is_told_that_the_service_stops(tmp_path: Path, model_dir: Path) -> None:
+    env = {"MODEL_DIR": str(model_dir), "SHUTDOWN_GRACE_S": "1"}
+    long = wav_bytes(np.random.default_rng(1).normal(0, 0.1, 16_000 * 900).astype(np.float32))
+    with (
+        service_process("asr", tmp_path, env={**env, "ASR_VAD_ENABLED": "false"}) as service,
+        ThreadPoolExecutor() as pool,
+    ):
+        files = {"file": ("noise.wav", long)}
+        waiting = pool.submit(httpx.post, f"{service.base_url}/v1/audio/transcriptions", files=files, timeout=60)
+        wait_until(lambda: service.health()["active"] == 1)
+        service.process.send_signal(signal.SIGTERM)
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
 
 
 def test_several_workers_share_the_port_and_stop_together(tmp_path: Path, model_dir: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,9 +16,10 @@ from starlette.responses import Response
 from voice_stack import __version__
 from voice_stack.core.auth import ApiKeyMiddleware
 from voice_stack.core.errors import VoiceStackError, envelope
-from voice_stack.core.lifecycle import Lifecycle, State
+from voice_stack.core.lifecycle import State
 from voice_stack.core.middleware import BodyLimit, BodyLimitMiddleware, RequestContextMiddleware
 from voice_stack.core.responses import error_response
+from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
 from voice_stack.core.signals import calling_on_stop
 
@@ -28,27 +29,17 @@ HEALTH_PATHS = ("/health", "/healthz", "/healthcheck")
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "upload_too_large"}
 
+_FORM_LIMITS: Any = {"max_fields": 64, "max_files": 8}
+"""A field may have 1 MiB and is held in memory. FastAPI before 0.165, which Python 3.10 gets, takes no notice of it."""
 
-class Described(Protocol):
-    """A service as the shared routes see it."""
-
-    lifecycle: Lifecycle
-
-    def describe(self) -> Mapping[str, Any]:
-        """What health tells: engine, model, device, queue_depth, active."""
-
-    def refuse(self) -> None:
-        """Fail what waits and take nothing new; what runs goes on."""
-
-    def close(self) -> None:
-        """Abandon what still runs and end the threads. Blocks until they have ended."""
+_MESSAGES = {"There was an error parsing the body": "The body cannot be read: send JSON in UTF-8, not nested deeply."}
 
 
 def build_app(
-    name: Service, settings: Settings, service: Described, api: APIRouter, *, body_limit: BodyLimit
+    name: Service, settings: Settings, service: EngineService, api: APIRouter, *, body_limit: BodyLimit
 ) -> FastAPI:
     """Assemble one service; ``api`` is served under ``API_V1_STR``."""
-    app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan)
+    app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan, form_limits=_FORM_LIMITS)
     app.state.service = service
     app.include_router(api, prefix=settings.api_v1_str)
     app.include_router(_health_router(name, service), tags=["health"])
@@ -74,23 +65,18 @@ def build_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
-    service: Described = app.state.service
-
-    def begin_stop() -> None:
-        service.lifecycle.stop()
-        service.refuse()
-
+    service: EngineService = app.state.service
     service.lifecycle.start()
-    with calling_on_stop(begin_stop):
+    with calling_on_stop(service.stop):
         try:
             # The server finds the service in the lifespan state (core/server.py).
             yield {"service": service}
         finally:
-            begin_stop()
+            service.stop()
             await asyncio.to_thread(service.close)
 
 
-def _health_router(name: Service, service: Described) -> APIRouter:
+def _health_router(name: Service, service: EngineService) -> APIRouter:
     router = APIRouter()
 
     def body() -> dict[str, Any]:
@@ -106,10 +92,13 @@ def _health_router(name: Service, service: Described) -> APIRouter:
             about["error"] = str(service.lifecycle.error)
         return about
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="200 while the process serves")
     async def live() -> dict[str, Any]:
         return body()
 
+    @router.head("/health", include_in_schema=False)
+    @router.head("/healthcheck", include_in_schema=False)
     @router.get("/health", summary="200 once the model is ready, else 503")
     @router.get("/healthcheck", summary="the same as /health")
     async def ready() -> JSONResponse:
@@ -133,6 +122,9 @@ async def _on_invalid_request(_request: Request, error: Exception) -> Response:
         if detail["type"] == "json_invalid":
             problems.append(f"The body is not valid JSON: {detail.get('ctx', {}).get('error', 'it cannot be parsed')}")
             continue
+        if detail["loc"] == ("body",):
+            problems.append("The body must be a JSON object, sent with 'Content-Type: application/json'")
+            continue
         location = [str(part) for part in detail["loc"] if part not in {"body", "query", "path"}]
         name = ".".join(location)
         param = param or (location[0] if location else None)
@@ -147,5 +139,6 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, VoiceStackError):
         return error_response(error.__cause__)
     type_ = "invalid_request_error" if error.status_code < 500 else "server_error"
-    body = envelope(str(error.detail), type_=type_, code=_CODES.get(error.status_code, "invalid_request"))
+    message = _MESSAGES.get(str(error.detail), str(error.detail))
+    body = envelope(message, type_=type_, code=_CODES.get(error.status_code, "invalid_request"))
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import UploadTooLargeError, VoiceStackError
+from voice_stack.core.errors import StoppingError, UploadTooLargeError, VoiceStackError
 from voice_stack.core.logging import request_id
 from voice_stack.core.responses import error_response
 
@@ -58,13 +58,19 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             # Nobody is left to answer; the access log says so.
             pass
+        except asyncio.CancelledError:
+            # The grace of a stop has run out before the answer began.
+            if not status:
+                error = StoppingError("The service stopped before this request was done; try again in a moment.")
+                await error_response(error)(scope, receive, send_with_id)
+            raise
         except Exception:
             _logger.exception("unexpected error", extra={"path": scope["path"]})
             if status:
                 # Half an answer has left: only a broken transfer tells the client that it is not whole.
                 raise
-            error = VoiceStackError(f"The service failed on this request; its log has the details under {id_}.")
-            await error_response(error)(scope, receive, send_with_id)
+            failure = VoiceStackError(f"The service failed on this request; its log has the details under {id_}.")
+            await error_response(failure)(scope, receive, send_with_id)
         finally:
             level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
             _logger.log(

@@ -8,8 +8,8 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
-from voice_stack.core.app import Described
 from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
 
 _logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class VoiceServer(uvicorn.Server):
 
     def model_failed(self) -> bool:
         """Whether the service has given up on its model."""
-        service: Described | None = self.lifespan.state.get("service") if self.started else None
+        service: EngineService | None = self.lifespan.state.get("service") if self.started else None
         return service is not None and service.lifecycle.error is not None
 
     async def on_tick(self, counter: int) -> bool:

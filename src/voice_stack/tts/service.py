@@ -1,18 +1,14 @@
 """The text to speech service: one engine, one queue, and how a request gets from a text to a stream of bytes."""
 
-import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from voice_stack.core.errors import InvalidRequestError, VoiceNotFoundError, quoted
-from voice_stack.core.lifecycle import Lifecycle
-from voice_stack.core.models_api import Model, model_not_found
+from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.tts.engine.base import SynthesisOptions, TtsEngine, Voice
 from voice_stack.tts.speech import EncodedChunk, speech_steps
-from voice_stack.utils.queue_manager import StepQueue
 from voice_stack.utils.text import has_speech, strip_unspeakable
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
@@ -38,43 +34,18 @@ class Speech:
     language: str | None = None
 
 
-class TtsService:
+class TtsService(EngineService):
     """Speaks texts with one engine, the sentences of several requests in turns."""
 
     def __init__(self, settings: Settings, engine: TtsEngine) -> None:
+        super().__init__("tts", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE)
         self._settings = settings
         self._engine = engine
-        self._queue = StepQueue("tts", max_active=MAX_ACTIVE, max_waiting=settings.max_queue)
-        self._started_at = int(time.time())
-        self.lifecycle = Lifecycle(engine.load, max_waiting=settings.max_queue)
-
-    def describe(self) -> Mapping[str, Any]:
-        """What health tells of this service."""
-        return {
-            "engine": self._engine.name,
-            "model": self._engine.model,
-            "device": self._engine.device,
-            "queue_depth": self._queue.depth,
-            "active": self._queue.active,
-        }
-
-    def refuse(self) -> None:
-        """Fail the requests that wait; those in progress go on."""
-        self._queue.refuse()
-
-    def close(self) -> None:
-        """Abandon what is in progress. Blocks."""
-        self._queue.close()
 
     @property
     def engine_name(self) -> str:
         """The engine that speaks."""
         return self._engine.name
-
-    def models(self) -> Sequence[Model]:
-        """The configured model and the names that stand for it."""
-        names = dict.fromkeys((self._engine.model, *OPENAI_MODELS))
-        return [Model(id=name, created=self._started_at) for name in names]
 
     async def voices(self) -> Sequence[Voice]:
         """Every voice, the default one first."""
@@ -92,8 +63,7 @@ class TtsService:
             UnavailableError: too many requests wait, or the service is stopping or has no model.
             EngineError: the engine failed; later failures are raised by the stream.
         """
-        if model not in (known := [model.id for model in self.models()]):
-            raise model_not_found(model, known)
+        self.check_model(model)
         text = self._check_text(speech.text)
         await self.lifecycle.ready()
         options = SynthesisOptions(self._find_voice(speech.voice, speech.language))
@@ -112,7 +82,7 @@ class TtsService:
                 max_chars=self._settings.tts_max_chars,
             )
 
-        with self._queue.job(steps) as job:
+        with self.queue.job(steps) as job:
             async for chunk in job:
                 if chunk.data:
                     yield chunk
