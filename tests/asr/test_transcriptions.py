@@ -19,6 +19,7 @@ from tests.support.engines import FakeAsrEngine, Gate
 from tests.support.serving import client_of, served, wait_until
 from tests.support.speech import wav_bytes
 from voice_stack.asr.app import create_app
+from voice_stack.utils.audio.vad import VadOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -67,13 +68,27 @@ async def test_granularities_choose_words_segments_or_both(make_settings: Settin
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "timestamp_granularities")
 
 
+async def test_subtitles_are_cues_of_the_words(make_settings: SettingsFactory) -> None:
+    async with client_of(create_app(make_settings(), FakeAsrEngine())) as client:
+        srt = await client.post(PATH, files=upload(), data={"response_format": "srt"})
+        vtt = await client.post(PATH, files=upload(), data={"response_format": "vtt"})
+    assert srt.text == "1\n00:00:00,000 --> 00:00:01,500\nhello world\n\n"
+    assert vtt.text == "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nhello world\n\n"
+
+
+async def test_subtitles_of_silence_are_empty(make_settings: SettingsFactory) -> None:
+    async with client_of(create_app(make_settings(), FakeAsrEngine(words=()))) as client:
+        assert (await client.post(PATH, files=upload(), data={"response_format": "srt"})).text == ""
+        assert (await client.post(PATH, files=upload(), data={"response_format": "vtt"})).text == "WEBVTT\n\n"
+
+
 async def test_what_the_client_asks_for_reaches_the_engine(make_settings: SettingsFactory) -> None:
     engine = FakeAsrEngine()
     async with client_of(create_app(make_settings(asr_language="fr"), engine)) as client:
         await client.post(PATH, files=upload(), data={"language": "German", "prompt": "Tee", "temperature": "0.4"})
         await client.post(PATH, files=upload(), data={"language": "", "prompt": ""})
     first, second = engine.options
-    assert (first.language, first.prompt, first.temperature, first.vad) == ("de", "Tee", 0.4, True)
+    assert (first.language, first.prompt, first.temperature, first.vad) == ("de", "Tee", 0.4, VadOptions())
     assert (second.language, second.prompt, second.temperature) == ("fr", None, 0.0)
 
 
@@ -98,7 +113,7 @@ async def test_openais_names_and_its_own_mean_the_configured_model(make_settings
         ({"temperature": "2"}, 400, "temperature"),
         ({"temperature": "hot"}, 400, "temperature"),
         ({"response_format": "docx"}, 400, "response_format"),
-        ({"stream": "true"}, 400, "stream"),
+        ({"stream": "true", "response_format": "srt"}, 400, "response_format"),
         ({"response_format": "verbose_json", "timestamp_granularities[]": "letter"}, 400, "timestamp_granularities[]"),
     ],
 )

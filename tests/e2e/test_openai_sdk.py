@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import openai
+import pysubs2
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
@@ -56,6 +57,15 @@ def test_transcription_as_verbose_json_with_words_inside_the_audio(asr_client: O
     assert times == sorted(times)
     assert times[0] >= 0
     assert times[-1] <= answer.duration
+
+
+def test_transcription_as_subtitles(asr_client: OpenAI, fox: Path) -> None:
+    srt = asr_client.audio.transcriptions.create(model="whisper-1", file=fox, response_format="srt")
+    vtt = asr_client.audio.transcriptions.create(model="whisper-1", file=fox, response_format="vtt")
+    for cues in (pysubs2.SSAFile.from_string(str(srt), "srt"), pysubs2.SSAFile.from_string(str(vtt), "vtt")):
+        assert english_word_error_rate([FOX], [" ".join(cue.plaintext.replace("\n", " ") for cue in cues)]) <= 0.12
+        assert all(len(line) <= 42 for cue in cues for line in cue.plaintext.splitlines())
+        assert 0 <= cues[0].start < cues[-1].end <= 2889
 
 
 def test_recordings_in_nine_languages_are_recognised_and_written_down(

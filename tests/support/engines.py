@@ -72,14 +72,14 @@ class FakeAsrEngine(asr.AsrEngine):
         if self._load_error is not None:
             raise self._load_error
 
-    def transcribe(self, audio: Iterable[asr.AudioBlock], options: asr.TranscribeOptions) -> Iterator[asr.Step]:
+    def transcribe(self, audio: Iterable[asr.AudioBlock], options: asr.TranscribeOptions) -> Iterator[asr.Step | None]:
         self.options.append(options)
         try:
             duration_s = 0.0
             for block in audio:
                 duration_s += block.size / asr.SAMPLE_RATE_HZ
                 yield None
-            yield asr.AudioInfo(duration_s, options.language or "en", 0.9)
+            yield asr.Language(options.language or "en", 0.9)
             for number, word in enumerate(self._words):
                 self.gate.step()
                 if number == self._fail_at:
@@ -88,8 +88,16 @@ class FakeAsrEngine(asr.AsrEngine):
                 yield asr.Segment(
                     number, number + 1, f" {word}", (number,), -0.1, 1.0, 0.0, options.temperature, 0, words
                 )
+            yield asr.Position(duration_s)
         finally:
             self.gate.closed.set()
+
+    def detect_language(self, audio: Iterable[asr.AudioBlock]) -> Iterator[asr.Language | None]:
+        for _ in audio:
+            yield None
+        self.gate.step()
+        if self._words:
+            yield asr.Language(self._languages[0], 0.9)
 
 
 class FakeTtsEngine(tts.TtsEngine):

@@ -1,15 +1,20 @@
-"""The speech to text service: one engine, one queue, and how a request gets from an upload to a transcript."""
+"""The speech to text service: engines, one queue, and how a request gets from an upload to a transcript."""
 
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import replace
 from typing import BinaryIO
 
-from voice_stack.asr.engine.base import AsrEngine, AudioInfo, Segment, TranscribeOptions
-from voice_stack.asr.transcript import Transcript
-from voice_stack.core.errors import EngineError, InvalidRequestError
+from voice_stack.asr.engine.base import AsrEngine, Step, TranscribeOptions
+from voice_stack.asr.transcript import Transcript, TranscriptBuilder
+from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.utils.audio.decode import decode_audio
+from voice_stack.utils.audio.vad import EVERYTHING, VadOptions
+from voice_stack.utils.generators import resumed
 from voice_stack.utils.language.whisper import language_code
+from voice_stack.utils.queue_manager import Job
 
 OPENAI_MODELS = (
     "whisper-1",
@@ -21,7 +26,7 @@ OPENAI_MODELS = (
 """OpenAI's own model names: here they mean the configured model."""
 
 MAX_ACTIVE = 4
-"""Transcriptions that take turns. Each holds its decoded audio (230 MB an hour); the other uploads wait on disk."""
+"""Transcriptions that take turns. Each holds a minute or two of audio; the other uploads wait on disk."""
 
 
 class AsrService(EngineService):
@@ -44,21 +49,41 @@ class AsrService(EngineService):
             UnavailableError: too many requests wait, or the service is stopping or has no model.
             EngineError: the engine failed.
         """
+        building = TranscriptBuilder(options.task)
+        async with aclosing(self.steps(upload, options, model=model)) as steps:
+            async for step in steps:
+                building.add(step)
+        return building.finish()
+
+    async def begin(self, upload: BinaryIO, options: TranscribeOptions, *, model: str) -> AsyncGenerator[Step, None]:
+        """The same as ``steps``, but errors that come before the first step are raised here."""
+        steps = self.steps(upload, options, model=model)
+        return resumed(await anext(steps), steps)
+
+    async def steps(self, upload: BinaryIO, options: TranscribeOptions, *, model: str) -> AsyncGenerator[Step, None]:
+        """The same as ``transcribe``, as it comes; a reader that is slow slows the work down."""
         self.check_model(model)
         await self.lifecycle.ready()
-        options = replace(options, language=self._choose_language(options.language), vad=self._settings.asr_vad_enabled)
-        info: AudioInfo | None = None
-        segments: list[Segment] = []
-        with self.queue.job(lambda: self._engine.transcribe(decode_audio(upload), options), look_ahead=64) as job:
+        options = self._checked(options)
+
+        def run() -> Iterator[Step | None]:
+            return self._engine.transcribe(decode_audio(upload), options)
+
+        working: AbstractContextManager[Job[Step]] = self.queue.job(run, look_ahead=64)
+        with working as job:
             async for step in job:
-                match step:
-                    case Segment():
-                        segments.append(step)
-                    case AudioInfo():
-                        info = step
-        if info is None:
-            raise EngineError("The engine ended without a word about the audio.")
-        return Transcript(info, segments)
+                yield step
+
+    def _checked(self, options: TranscribeOptions) -> TranscribeOptions:
+        if options.task == "translate" and not self._engine.capabilities.translate:
+            raise InvalidRequestError(
+                f"The model {self._engine.model!r} cannot translate: turbo and English-only models were not trained "
+                "for it. Use another model, such as base, small or large-v3.",
+                param="model",
+                code="translation_not_supported",
+            )
+        vad = options.vad or (VadOptions() if self._settings.asr_vad_enabled else EVERYTHING)
+        return replace(options, language=self._choose_language(options.language), vad=vad)
 
     def _choose_language(self, asked: str | None) -> str | None:
         if asked is None:

@@ -1,7 +1,6 @@
 """The text to speech service: one engine, one queue, and how a request gets from a text to a stream of bytes."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from voice_stack.core.errors import InvalidRequestError, VoiceNotFoundError, quoted
@@ -9,6 +8,7 @@ from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.tts.engine.base import SynthesisOptions, TtsEngine, Voice
 from voice_stack.tts.speech import EncodedChunk, speech_steps
+from voice_stack.utils.generators import resumed
 from voice_stack.utils.text import has_speech, strip_unspeakable
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
@@ -68,7 +68,7 @@ class TtsService(EngineService):
         await self.lifecycle.ready()
         options = SynthesisOptions(self._find_voice(speech.voice, speech.language))
         stream = self._stream(text, options, speech)
-        return _resume(await anext(stream), stream)
+        return resumed(await anext(stream), stream)
 
     async def _stream(self, text: str, options: SynthesisOptions, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
         def steps() -> Iterator[EncodedChunk | None]:
@@ -128,13 +128,6 @@ class TtsService(EngineService):
                 param="language",
             )
         return others[0]
-
-
-async def _resume(first: EncodedChunk, rest: AsyncGenerator[EncodedChunk, None]) -> AsyncGenerator[EncodedChunk, None]:
-    async with aclosing(rest):
-        yield first
-        async for chunk in rest:
-            yield chunk
 
 
 def _same_language(tag: str, wanted: str) -> bool:

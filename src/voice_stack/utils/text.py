@@ -2,14 +2,13 @@
 
 import math
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
+from voice_stack.utils.glyphs import belong_together
 from voice_stack.utils.sentence_ends import (
-    OPENERS,
     TIGHT,
     UNSPACED,
     Boundary,
@@ -35,9 +34,6 @@ _LIST_MARK = re.compile(r"[-*+]|[•‣◦▪●]\S*|\(?\d{1,3}[.)]|\(?[a-z]\)")
 _HEADING = re.compile(r"#{1,6}")
 _UNSPACED_CHAR = re.compile(f"[{UNSPACED}]")
 _UNSPACED_EDGE = re.compile(rf"(?<=[{UNSPACED}])(?=\w)|(?<=\w)(?=[{UNSPACED}])")
-# Small kana, length and iteration marks, and the Thai and Lao vowels and signs written after their consonant.
-_NEVER_FIRST = frozenset("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶーゝゞヽヾ々〻" "ะาำๅๆฯະາຳໆຽ")
-_NEVER_LAST = frozenset("เแโใไເແໂໃໄ\u200d")
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ def _all_breaks(sentence: _Sentence, end: int, max_chars: int) -> list[tuple[int
     places = {
         match.start(): _GLYPH
         for match in _UNSPACED_EDGE.finditer(text)
-        if not _belong_together(text, match.start())
+        if not belong_together(text[match.start() - 1], text[match.start()])
         and not text[match.start() - 1].isdigit()
         and not text[match.start()].isdigit()
     }
@@ -195,23 +191,7 @@ def _all_breaks(sentence: _Sentence, end: int, max_chars: int) -> list[tuple[int
 
 def _glyph_end(text: str, start: int, limit: int) -> int:
     """The last index up to ``limit`` where no character is parted from its marks; ``limit`` where there is none."""
-    return next((i for i in range(limit, start, -1) if not _belong_together(text, i)), limit)
-
-
-def _belong_together(text: str, index: int) -> bool:
-    """Whether a cut before ``text[index]`` would part what is read as one character."""
-    before, after = text[index - 1], text[index]
-    return (
-        before in _NEVER_LAST
-        or before in OPENERS
-        or after in _NEVER_FIRST
-        or after in "\u200c\u200d"
-        or unicodedata.category(after)[0] == "M"
-        or unicodedata.combining(before) == unicodedata.combining("\u094d")  # a virama: the next consonant is joined
-        or "\u1160" <= after <= "\u11ff"  # Hangul vowels and finals
-        or "\U0001f3fb" <= after <= "\U0001f3ff"  # skin tones
-        or ("\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff")  # flags
-    )
+    return next((i for i in range(limit, start, -1) if not belong_together(text[i - 1], text[i])), limit)
 
 
 def _drop_unspeakable(pieces: Iterator[_Sentence]) -> Iterator[_Sentence]:

@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.serving import wait_until
 from tests.support.speech import Sample, decode
-from voice_stack.asr.engine.base import AudioBlock, AudioInfo, Segment, TranscribeOptions
+from voice_stack.asr.engine.base import AudioBlock, Language, Position, Segment, TranscribeOptions
 from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
+from voice_stack.utils.audio.vad import EVERYTHING
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import StepQueue
 
@@ -37,27 +38,27 @@ def test_it_says_what_it_can_do(engine: FasterWhisperEngine) -> None:
     assert engine.capabilities.word_timestamps
 
 
-def test_segments_come_after_what_is_known_of_the_audio_and_at_the_time_of_the_speech(
+def test_the_language_comes_first_and_segments_at_the_time_of_the_speech(
     engine: FasterWhisperEngine, fox: AudioBlock
 ) -> None:
     silence = np.zeros(16_000 * 5, np.float32)
     blocks = iter([silence, fox, silence])
-    info, *segments = [step for step in engine.transcribe(blocks, TranscribeOptions(word_timestamps=True)) if step]
-    assert isinstance(info, AudioInfo)
-    assert (info.language, round(info.duration_s, 2)) == ("en", round(10 + fox.size / 16_000, 2))
-    words = [word for segment in segments if isinstance(segment, Segment) for word in segment.words]
+    language, *steps = [step for step in engine.transcribe(blocks, TranscribeOptions(word_timestamps=True)) if step]
+    assert language == Language("en", 1.0)
+    assert steps[-1] == Position(10 + fox.size / 16_000)
+    words = [word for segment in steps if isinstance(segment, Segment) for word in segment.words]
     assert "fox" in "".join(word.text for word in words)
     assert 4.6 < words[0].start_s < words[-1].end_s < 5.3 + fox.size / 16_000
 
 
-def test_silence_and_nothing_at_all_have_no_segments(engine: FasterWhisperEngine) -> None:
+def test_silence_and_nothing_at_all_have_no_segments_and_no_language(engine: FasterWhisperEngine) -> None:
     for blocks in ([np.zeros(16_000 * 3, np.float32)], [np.zeros(10, np.float32)], []):
         steps = [step for step in engine.transcribe(blocks, TranscribeOptions()) if step]
-        assert [type(step) for step in steps] == [AudioInfo]
+        assert steps == [Position(sum(block.size for block in blocks) / 16_000)]
 
 
 def test_audio_shorter_than_a_window_is_transcribed_without_vad(engine: FasterWhisperEngine, fox: AudioBlock) -> None:
-    steps = list(engine.transcribe([fox], TranscribeOptions(vad=False)))
+    steps = list(engine.transcribe([fox], TranscribeOptions(vad=EVERYTHING)))
     assert "fox" in "".join(step.text for step in steps if isinstance(step, Segment))
 
 

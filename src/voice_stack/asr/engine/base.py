@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from voice_stack.utils.audio.vad import VadOptions
 
 SAMPLE_RATE_HZ = 16_000
 """Sample rate of all audio that engines are given."""
@@ -29,11 +31,13 @@ class Capabilities:
 class TranscribeOptions:
     """How to transcribe one piece of audio."""
 
+    task: Literal["transcribe", "translate"] = "transcribe"  # translate: to English
     language: str | None = None  # Whisper's code; None detects it
-    prompt: str | None = None  # text that came before, or words to expect
+    prompt: str | None = None  # text that came before
+    hotwords: str | None = None  # words to expect, in each window
     temperature: float = 0.0  # 0 decodes with beam search and falls back to sampling where that goes wrong
     word_timestamps: bool = False
-    vad: bool = True  # leave out what is not speech before decoding
+    vad: VadOptions | None = None  # what counts as speech; what does not is never decoded. None: the defaults
     beam_size: int = 5
 
 
@@ -64,20 +68,26 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class AudioInfo:
-    """What is known before the first segment."""
+class Language:
+    """What is spoken: known before the first segment, and never where there is no speech."""
 
-    duration_s: float
-    language: str  # Whisper's code
-    language_probability: float
+    code: str  # Whisper's
+    probability: float  # 1.0 where the request said it
 
 
-Step: TypeAlias = AudioInfo | Segment | None
-"""What one step of a transcription gives; None: nothing yet, but it could be abandoned here."""
+@dataclass(frozen=True)
+class Position:
+    """How much of the upload has been worked through; the last one is its duration."""
+
+    upload_s: float
+
+
+Step: TypeAlias = Language | Segment | Position
+"""What a transcription gives as it goes on."""
 
 
 class AsrEngine(ABC):
-    """A speech to text engine with one model. Every method but ``transcribe`` blocks and returns; none needs a loop."""
+    """A speech to text engine with one model. No method needs an event loop, and every one blocks."""
 
     name: str
     """The engine as ``ASR_ENGINE`` calls it."""
@@ -107,12 +117,24 @@ class AsrEngine(ABC):
         """
 
     @abstractmethod
-    def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step]:
+    def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step | None]:
         """Transcribe audio that arrives in blocks of any length.
 
-        Gives one ``AudioInfo``, then the segments in order as they are decoded, with ``None`` between where the work
-        can be abandoned. Closing the iterator ends the work and lets go of the audio. Several may be in progress at a
-        time; their steps may come from different threads, but only one step runs at a time.
+        Gives the ``Language`` where there is speech, then the segments in order as they are decoded, with ``Position``
+        now and then and at the end, and ``None`` where the work can be abandoned. Memory does not grow with the audio.
+        Closing the iterator ends the work. Several may be in progress at a time; their steps may come from different
+        threads, but only one step runs at a time.
+
+        Raises:
+            InvalidAudioError: from ``audio``; passed on.
+            EngineError: the engine failed.
+        """
+
+    @abstractmethod
+    def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
+        """Tell what is spoken: gives one ``Language``, or none where there is no speech, with ``None`` before.
+
+        Reads no more of ``audio`` than it needs.
 
         Raises:
             InvalidAudioError: from ``audio``; passed on.

@@ -1,25 +1,13 @@
 """Whisper by faster-whisper (CTranslate2)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from voice_stack.asr.engine.base import (
-    SAMPLE_RATE_HZ,
-    AsrEngine,
-    AudioBlock,
-    AudioInfo,
-    Capabilities,
-    Segment,
-    Step,
-    TranscribeOptions,
-    Word,
-)
+from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, TranscribeOptions, Word
+from voice_stack.asr.engine.windowed import WindowedEngine
 from voice_stack.core.errors import EngineError, ModelLoadError
-from voice_stack.utils.audio.vad import SpeechSpan, find_speech
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import stop_if_abandoned
@@ -30,8 +18,8 @@ _MAX_NEW_TOKENS = 220
 _TURBO = ("turbo", "large-v3-turbo")
 
 
-class FasterWhisperEngine(AsrEngine):
-    """Decodes with faster-whisper's sequential algorithm, 30 seconds a step.
+class FasterWhisperEngine(WindowedEngine):
+    """Decodes each window with faster-whisper's sequential algorithm.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -102,64 +90,47 @@ class FasterWhisperEngine(AsrEngine):
             detect_language=multilingual,
         )
 
-    def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step]:
-        blocks: list[AudioBlock] = []
-        for block in audio:
-            blocks.append(block)
-            yield None
-        samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        del blocks
-        speech = find_speech(samples) if options.vad else [SpeechSpan(0, samples.size)]
-        yield None
-        duration_s = samples.size / SAMPLE_RATE_HZ
-        if not any(span.end > span.start for span in speech):
-            language = options.language or "en"
-            yield AudioInfo(duration_s, language, 1.0 if options.language else 0.0)
-            return
+    def _languages(self, samples: AudioBlock) -> dict[str, float]:
+        if not self.capabilities.detect_language:
+            return {"en": 1.0}
         try:
-            yield from self._decode(samples, speech, duration_s, options)
+            _, _, probabilities = self._model.detect_language(samples)
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"faster-whisper failed: {error}") from error
+        return {code: float(probability) for code, probability in probabilities}
 
-    def _decode(
-        self, samples: AudioBlock, speech: list[SpeechSpan], duration_s: float, options: TranscribeOptions
-    ) -> Iterator[Step]:
-        from faster_whisper.transcribe import restore_speech_timestamps
-
-        segments, info = self._model.transcribe(
-            np.concatenate([samples[span.start : span.end] for span in speech]),
-            language=options.language,
-            initial_prompt=options.prompt,
-            beam_size=options.beam_size,
-            temperature=options.temperature or _FALLBACK_TEMPERATURES,
-            word_timestamps=options.word_timestamps,
-            max_new_tokens=_MAX_NEW_TOKENS,
-            vad_filter=False,
-        )
-        del samples
-        yield AudioInfo(duration_s, info.language, float(info.language_probability))
-        spans = [{"start": span.start, "end": span.end} for span in speech]
-        for segment in restore_speech_timestamps(segments, spans, SAMPLE_RATE_HZ):
-            yield Segment(
-                start_s=float(min(segment.start, duration_s)),
-                end_s=float(min(segment.end, duration_s)),
-                text=segment.text,
-                tokens=tuple(segment.tokens),
-                avg_logprob=float(segment.avg_logprob),
-                compression_ratio=float(segment.compression_ratio),
-                no_speech_prob=float(segment.no_speech_prob),
-                temperature=float(segment.temperature or 0.0),
-                seek=segment.seek,
-                words=tuple(
-                    Word(
-                        min(word.start, duration_s),
-                        min(word.end, duration_s),
-                        word.word,
-                        float(word.probability),
-                    )
-                    for word in segment.words or ()
-                ),
+    def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
+        try:
+            segments, _ = self._model.transcribe(
+                samples,
+                task=options.task,
+                language=options.language,
+                initial_prompt=options.prompt,
+                hotwords=options.hotwords,
+                beam_size=options.beam_size,
+                temperature=options.temperature or _FALLBACK_TEMPERATURES,
+                word_timestamps=options.word_timestamps,
+                max_new_tokens=_MAX_NEW_TOKENS,
+                vad_filter=False,
             )
+            for segment in segments:
+                yield Segment(
+                    start_s=float(segment.start),
+                    end_s=float(segment.end),
+                    text=segment.text,
+                    tokens=tuple(segment.tokens),
+                    avg_logprob=float(segment.avg_logprob),
+                    compression_ratio=float(segment.compression_ratio),
+                    no_speech_prob=float(segment.no_speech_prob),
+                    temperature=float(segment.temperature or 0.0),
+                    seek=segment.seek,
+                    words=tuple(
+                        Word(float(word.start), float(word.end), word.word, float(word.probability))
+                        for word in segment.words or ()
+                    ),
+                )
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"faster-whisper failed: {error}") from error
 
 
 class _Interruptible:

@@ -1,6 +1,7 @@
 """Shapes of OpenAI's transcription and model objects (``openai`` SDK, ``types/audio`` and ``types/model.py``)."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel
@@ -17,16 +18,80 @@ class UsageDuration(BaseModel):
     seconds: int
 
 
+class Logprob(BaseModel):
+    """The log probability of a word: engines here give it for words, not for parts of words."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+    @classmethod
+    def all_of(cls, segments: Sequence[Segment]) -> "list[Logprob]":
+        """Convert from the engine's terms."""
+        return [
+            cls(token=word.text, bytes=list(word.text.encode()), logprob=math.log(max(word.probability, 1e-9)))
+            for segment in segments
+            for word in segment.words
+        ]
+
+
 class TranscriptionJson(BaseModel):
     """``response_format=json``."""
 
     text: str
+    logprobs: list[Logprob] | None = None
     usage: UsageDuration
 
     @classmethod
-    def of(cls, transcript: Transcript) -> "TranscriptionJson":
+    def of(cls, transcript: Transcript, *, logprobs: bool = False) -> "TranscriptionJson":
         """Convert from the engine's terms."""
-        return cls(text=transcript.text, usage=_usage(transcript))
+        return cls(
+            text=transcript.text,
+            logprobs=Logprob.all_of(transcript.segments) if logprobs else None,
+            usage=_usage(transcript),
+        )
+
+
+class UsageTokens(BaseModel):
+    """What OpenAI bills for streams: tokens of text, and of audio at 10 a second."""
+
+    type: Literal["tokens"] = "tokens"
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class TranscriptTextDelta(BaseModel):
+    """``stream=true``: the text of one more segment."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str
+    logprobs: list[Logprob] | None = None
+
+    @classmethod
+    def of(cls, delta: str, segment: Segment | None) -> "TranscriptTextDelta":
+        """``segment`` is given where log probabilities are asked for."""
+        return cls(delta=delta, logprobs=Logprob.all_of([segment]) if segment else None)
+
+
+class TranscriptTextDone(BaseModel):
+    """``stream=true``: the whole text."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str
+    logprobs: list[Logprob] | None = None
+    usage: UsageTokens
+
+    @classmethod
+    def of(cls, transcript: Transcript, *, logprobs: bool) -> "TranscriptTextDone":
+        """Convert from the engine's terms."""
+        heard = math.ceil(transcript.duration_s * 10)
+        written = sum(len(segment.tokens) for segment in transcript.segments)
+        return cls(
+            text=transcript.text,
+            logprobs=Logprob.all_of(transcript.segments) if logprobs else None,
+            usage=UsageTokens(input_tokens=heard, output_tokens=written, total_tokens=heard + written),
+        )
 
 
 class TranscriptionWord(BaseModel):
@@ -88,8 +153,9 @@ class TranscriptionVerbose(BaseModel):
     def of(cls, transcript: Transcript, *, segments: bool, words: bool) -> "TranscriptionVerbose":
         """Convert from the engine's terms, with segments, words or both."""
         return cls(
-            language=LANGUAGE_NAMES[transcript.info.language],
-            duration=_seconds(transcript.info.duration_s),
+            task=transcript.task,
+            language=_language_name(transcript),
+            duration=_seconds(transcript.duration_s),
             text=transcript.text,
             segments=(
                 [TranscriptionSegment.of(number, segment) for number, segment in enumerate(transcript.segments)]
@@ -106,7 +172,13 @@ class TranscriptionVerbose(BaseModel):
 
 
 def _usage(transcript: Transcript) -> UsageDuration:
-    return UsageDuration(seconds=math.ceil(transcript.info.duration_s))
+    return UsageDuration(seconds=math.ceil(transcript.duration_s))
+
+
+def _language_name(transcript: Transcript) -> str:
+    if transcript.task == "translate":
+        return "english"
+    return LANGUAGE_NAMES[transcript.language.code] if transcript.language else ""
 
 
 def _seconds(value: float) -> float:

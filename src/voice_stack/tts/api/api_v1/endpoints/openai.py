@@ -1,8 +1,6 @@
 """OpenAI's audio API, text to speech."""
 
 import base64
-import json
-import logging
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,15 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from voice_stack.core.disconnect import unless_disconnected
-from voice_stack.core.errors import EngineError, VoiceStackError
 from voice_stack.core.models_api import Model, models_router
 from voice_stack.core.responses import ClosingStreamingResponse
+from voice_stack.core.sse import event_stream
 from voice_stack.tts.schemas.openai import SpeechAudioDelta, SpeechAudioDone, SpeechRequest, SpeechUsage
 from voice_stack.tts.service import Speech, TtsService
 from voice_stack.tts.speech import EncodedChunk
 from voice_stack.utils.audio.encode import AUDIO_FORMATS
-
-_logger = logging.getLogger(__name__)
 
 
 def get_service(request: Request) -> TtsService:
@@ -49,7 +45,7 @@ async def create_speech(
     speech = Speech(body.input, body.voice_name, body.response_format, body.speed, body.language)
     chunks = await unless_disconnected(request, service.speak(speech, model=body.model))
     if body.stream_format == "sse":
-        return ClosingStreamingResponse(_events(chunks, len(body.input)), media_type="text/event-stream")
+        return event_stream(_events(chunks, len(body.input)))
     return ClosingStreamingResponse(_bytes(chunks), media_type=AUDIO_FORMATS[body.response_format].media_type)
 
 
@@ -59,22 +55,14 @@ async def _bytes(chunks: AsyncGenerator[EncodedChunk, None]) -> AsyncGenerator[b
             yield chunk.data
 
 
-async def _events(chunks: AsyncGenerator[EncodedChunk, None], characters: int) -> AsyncGenerator[str, None]:
+async def _events(
+    chunks: AsyncGenerator[EncodedChunk, None], characters: int
+) -> AsyncGenerator[SpeechAudioDelta | SpeechAudioDone, None]:
     duration_s = 0.0
     async with aclosing(chunks):
-        try:
-            async for chunk in chunks:
-                duration_s += chunk.duration_s
-                yield _event(SpeechAudioDelta(audio=base64.b64encode(chunk.data).decode()).model_dump_json())
-        except Exception as error:
-            _logger.exception("speech failed in mid-stream")
-            known = error if isinstance(error, VoiceStackError) else EngineError("The service failed in mid-speech.")
-            yield _event(json.dumps({"type": "error", **known.envelope()}), name="error")
-            return
+        async for chunk in chunks:
+            duration_s += chunk.duration_s
+            yield SpeechAudioDelta(audio=base64.b64encode(chunk.data).decode())
     tokens_in, tokens_out = math.ceil(characters / 4), round(duration_s * 20)
     usage = SpeechUsage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)
-    yield _event(SpeechAudioDone(usage=usage).model_dump_json())
-
-
-def _event(data: str, *, name: str | None = None) -> str:
-    return (f"event: {name}\n" if name else "") + f"data: {data}\n\n"
+    yield SpeechAudioDone(usage=usage)

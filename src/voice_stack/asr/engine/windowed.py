@@ -1,0 +1,109 @@
+"""From a stream of audio to segments, for engines whose models decode one window at a time."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE_HZ,
+    AsrEngine,
+    AudioBlock,
+    Language,
+    Position,
+    Segment,
+    Step,
+    TranscribeOptions,
+)
+from voice_stack.asr.engine.windows import Window, join_speech
+from voice_stack.utils.audio.vad import VadOptions, find_speech
+
+_SURE = 0.5
+_LANGUAGE_WINDOWS = 3
+_CONTEXT_CHARS = 400
+
+
+class WindowedEngine(AsrEngine):
+    """Finds the speech, decodes it in windows, and puts the times of the upload back."""
+
+    @abstractmethod
+    def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
+        """Decode one window in ``options.language``; times are seconds in the window.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+    @abstractmethod
+    def _languages(self, samples: AudioBlock) -> dict[str, float]:
+        """The probability of each language, by Whisper's code, in the first 30 seconds of ``samples``.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+    def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step | None]:
+        heard_s = 0.0
+
+        def counted() -> Iterator[AudioBlock]:
+            nonlocal heard_s
+            for block in audio:
+                heard_s += block.size / SAMPLE_RATE_HZ
+                yield block
+
+        language: Language | None = None
+        prompt = options.prompt
+        speech = find_speech(counted(), options.vad or VadOptions())
+        for window in join_speech(speech):
+            if window is None:
+                yield None
+                continue
+            if language is None:
+                language = self._choose(window, options)
+                yield language
+            said = ""
+            for segment in self._decode(window.samples, replace(options, language=language.code, prompt=prompt)):
+                said += segment.text
+                yield _in_upload(segment, window)
+            # What was said last is the context of the next window, as it is between Whisper's own windows of 30 s.
+            context = said[-_CONTEXT_CHARS:].strip()
+            prompt = f"{options.prompt or ''} {context}".strip() or None
+            yield Position(heard_s)
+        yield Position(heard_s)
+
+    def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
+        total: dict[str, float] = {}
+        looked = 0
+        for window in join_speech(find_speech(audio)):
+            if window is None:
+                yield None
+                continue
+            for code, probability in self._languages(window.samples).items():
+                total[code] = total.get(code, 0.0) + probability
+            looked += 1
+            if looked == _LANGUAGE_WINDOWS or max(total.values()) / looked > _SURE:
+                break
+            yield None
+        if total:
+            yield _likeliest(total, looked)
+
+    def _choose(self, window: Window, options: TranscribeOptions) -> Language:
+        if options.language is not None:
+            return Language(options.language, 1.0)
+        return _likeliest(self._languages(window.samples), 1)
+
+
+def _likeliest(total: dict[str, float], windows: int) -> Language:
+    code = max(total, key=total.__getitem__)
+    return Language(code, total[code] / windows)
+
+
+def _in_upload(segment: Segment, window: Window) -> Segment:
+    words = []
+    for word in segment.words:
+        start_s, end_s = window.upload_span(word.start_s, word.end_s)
+        words.append(replace(word, start_s=start_s, end_s=end_s))
+    start_s, end_s = window.upload_time(segment.start_s), window.upload_time(segment.end_s, is_end=True)
+    if words:
+        start_s, end_s = words[0].start_s, words[-1].end_s
+    seek = round(100 * window.upload_time(segment.seek / 100))
+    return replace(segment, start_s=start_s, end_s=max(start_s, end_s), seek=seek, words=tuple(words))

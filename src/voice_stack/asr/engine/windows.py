@@ -1,0 +1,84 @@
+"""Speech joined into windows that a model decodes at once, with the way back to the times of the upload."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, AudioBlock
+from voice_stack.utils.audio.vad import Speech
+
+FIRST_WINDOW_S = 28.0
+"""The first window is as long as what Whisper decodes at once, so that the first words come early."""
+
+WINDOW_S = 120.0
+"""Speech in the later windows: memory stays flat, and few windows mean few places where the context is lost."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Stretches of speech, one after the other without the silence between them."""
+
+    samples: AudioBlock
+    offsets: tuple[int, ...]  # where each stretch begins in the window, in samples
+    starts: tuple[int, ...]  # where each stretch begins in the upload, in samples
+
+    def upload_time(self, time_s: float, *, is_end: bool = False) -> float:
+        """The time in the upload of a time in the window, both in seconds.
+
+        At the join of two stretches an end belongs to the first one and a start to the second.
+        """
+        sample = round(time_s * SAMPLE_RATE_HZ)
+        return self._in_upload(sample, max(0, bisect_right(self.offsets, sample - is_end) - 1))
+
+    def upload_span(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """The same for the start and the end of a word: it lies in one stretch, the one that it overlaps most."""
+        first, last = round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
+        index = max(0, bisect_right(self.offsets, first) - 1)
+        index = max(
+            range(index, max(index, bisect_left(self.offsets, last) - 1) + 1), key=partial(self._overlap, first, last)
+        )
+        return self._in_upload(first, index), self._in_upload(last, index)
+
+    def _overlap(self, first: int, last: int, index: int) -> int:
+        begin, end = self._bounds(index)
+        return min(last, end) - max(first, begin)
+
+    def _in_upload(self, sample: int, index: int) -> float:
+        begin, end = self._bounds(index)
+        return (self.starts[index] + min(max(sample, begin), end) - begin) / SAMPLE_RATE_HZ
+
+    def _bounds(self, index: int) -> tuple[int, int]:
+        return self.offsets[index], self.offsets[index + 1] if index + 1 < len(self.offsets) else self.samples.size
+
+
+def join_speech(
+    speech: Iterable[Speech | None], *, first_s: float = FIRST_WINDOW_S, later_s: float = WINDOW_S
+) -> Iterator[Window | None]:
+    """Join stretches into windows; passes on the None that marks a place where work can be abandoned."""
+    limit = first_s * SAMPLE_RATE_HZ
+    waiting: list[Speech] = []
+    size = 0
+    for stretch in speech:
+        if stretch is None:
+            yield None
+            continue
+        if waiting and size + stretch.samples.size > limit:
+            yield _window(waiting)
+            waiting, size, limit = [], 0, later_s * SAMPLE_RATE_HZ
+        waiting.append(stretch)
+        size += stretch.samples.size
+    if waiting:
+        yield _window(waiting)
+
+
+def _window(stretches: list[Speech]) -> Window:
+    sizes = [stretch.samples.size for stretch in stretches]
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return Window(
+        np.concatenate([stretch.samples for stretch in stretches]),
+        tuple(int(offset) for offset in offsets),
+        tuple(stretch.start for stretch in stretches),
+    )

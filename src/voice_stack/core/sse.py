@@ -1,0 +1,33 @@
+"""Server-sent events in the form that OpenAI's SDK reads."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from pydantic import BaseModel
+
+from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.responses import ClosingStreamingResponse
+
+_logger = logging.getLogger(__name__)
+
+
+def event_stream(events: AsyncGenerator[BaseModel, None]) -> ClosingStreamingResponse:
+    """A response of events, each the JSON of one model; a failure in mid-stream becomes a last ``error`` event."""
+    return ClosingStreamingResponse(
+        _lines(events), media_type="text/event-stream", headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
+    )
+
+
+async def _lines(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield f"data: {event.model_dump_json(exclude_none=True)}\n\n"
+        except Exception as error:
+            _logger.exception("the stream failed")
+            known = (
+                error if isinstance(error, VoiceStackError) else VoiceStackError("The service failed in mid-stream.")
+            )
+            yield f"event: error\ndata: {json.dumps({'type': 'error', **known.envelope()})}\n\n"
