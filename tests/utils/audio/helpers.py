@@ -12,11 +12,18 @@ import numpy as np
 import pytest
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from voice_stack.utils.audio.decode import decode_audio
+
 Samples = NDArray[np.float32]
+
+RATE_HZ = 16_000
+
+NO_XING = {"write_xing": "0", "id3v2_version": "0"}
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
 
@@ -61,6 +68,7 @@ def mux(
     *,
     layout: str = "mono",
     tracks: int = 1,
+    sounding: int = 0,
     video: bool = False,
     seekable: bool = True,
     file: Path | None = None,
@@ -68,20 +76,25 @@ def mux(
 ) -> bytes:
     """Encode float32 samples, of shape (n,) or (channels, n), into a file of FFmpeg's container and codec.
 
-    Further tracks are silent. ``video`` adds a second of black before the audio's packets. ``file`` is for muxers
-    that open their output again.
+    Of several tracks all but ``sounding`` are silent, and that is the default one. ``video`` adds a second of grey
+    before the audio's packets. ``file`` is for muxers that open their output again.
     """
     pipe, buffer = WriteOnly(), io.BytesIO()
     target: Any = str(file) if file is not None else buffer if seekable else pipe
     with av.open(target, "w", format=container, container_options=dict(options or {})) as output:
         pictures = _video_stream(output) if video else None
         streams = [_audio_stream(output, codec, rate_hz, layout) for _ in range(tracks)]
+        if sounding:
+            # PyAV 15 takes a number only.
+            flag: Any = Disposition.default.value
+            streams[sounding].disposition = flag
         if pictures is not None:
             for _ in range(25):
-                output.mux(pictures.encode(av.VideoFrame(64, 64, "yuv420p")))
+                grey = np.full((96, 64), 128, np.uint8)
+                output.mux(pictures.encode(av.VideoFrame.from_ndarray(grey, "yuv420p")))
             output.mux(pictures.encode(None))
         for number, stream in enumerate(streams):
-            planes = np.atleast_2d(samples) * np.float32(number == 0)
+            planes = np.atleast_2d(samples) * np.float32(number == sounding)
             for start in range(0, planes.shape[1], 4096):
                 piece = np.ascontiguousarray(planes[:, start : start + 4096])
                 frame = av.AudioFrame.from_ndarray(piece, "fltp", layout)
@@ -95,7 +108,8 @@ def mux(
 
 
 def _audio_stream(output: OutputContainer, codec: str, rate_hz: int, layout: str) -> AudioStream:
-    stream = output.add_stream(codec, rate=rate_hz)
+    # FFmpeg's own encoder for Vorbis is an experimental one.
+    stream = output.add_stream(codec, rate=rate_hz, options={"strict": "experimental"})
     assert isinstance(stream, AudioStream)
     stream.layout = layout
     stream.bit_rate = 64_000
@@ -108,6 +122,38 @@ def _video_stream(output: OutputContainer) -> VideoStream:
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     return stream
+
+
+def wav(
+    data: bytes,
+    *,
+    declared: int | None = None,
+    rate_hz: int = RATE_HZ,
+    channels: int = 1,
+    bytes_per_sample: int = 2,
+    format_tag: int = 1,
+) -> bytes:
+    """A WAV whose header says whatever a test wants it to say."""
+    block = channels * bytes_per_sample
+    layout = (
+        format_tag.to_bytes(2, "little")
+        + channels.to_bytes(2, "little")
+        + rate_hz.to_bytes(4, "little")
+        + (rate_hz * block % 2**32).to_bytes(4, "little")
+        + block.to_bytes(2, "little")
+        + (8 * bytes_per_sample).to_bytes(2, "little")
+    )
+    size = len(data) if declared is None else declared
+    riff = b"RIFF" + min(size + 36, 2**32 - 1).to_bytes(4, "little") + b"WAVEfmt " + bytes((16, 0, 0, 0))
+    return riff + layout + b"data" + size.to_bytes(4, "little") + data
+
+
+def decode(data: bytes | BinaryIO, sample_rate_hz: int = RATE_HZ) -> Samples:
+    """All that ``decode_audio`` makes of a file."""
+    source = io.BytesIO(data) if isinstance(data, bytes) else data
+    blocks = list(decode_audio(source, sample_rate_hz=sample_rate_hz))
+    assert all(block.dtype == np.float32 and block.ndim == 1 for block in blocks)
+    return np.concatenate(blocks)
 
 
 def decode_plainly(data: bytes | BinaryIO) -> tuple[Samples, int]:

@@ -19,7 +19,9 @@ _TURBO = ("turbo", "large-v3-turbo")
 
 
 class FasterWhisperEngine(WindowedEngine):
-    """Decodes each window with faster-whisper's sequential algorithm.
+    """Decodes each window on its own with faster-whisper's sequential algorithm.
+
+    What was said before is not the context of a window: a repetition would go on from one to the next.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -111,6 +113,7 @@ class FasterWhisperEngine(WindowedEngine):
                 temperature=options.temperature or _FALLBACK_TEMPERATURES,
                 word_timestamps=options.word_timestamps,
                 max_new_tokens=_MAX_NEW_TOKENS,
+                condition_on_previous_text=False,
                 vad_filter=False,
             )
             for segment in segments:

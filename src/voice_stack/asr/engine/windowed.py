@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE_HZ,
@@ -15,11 +16,18 @@ from voice_stack.asr.engine.base import (
     TranscribeOptions,
 )
 from voice_stack.asr.engine.windows import Window, join_speech
+from voice_stack.asr.engine.word_times import snap_to_sound
 from voice_stack.utils.audio.vad import VadOptions, find_speech
+from voice_stack.utils.speakable import has_speech
 
 _SURE = 0.5
 _LANGUAGE_WINDOWS = 3
-_CONTEXT_CHARS = 400
+
+# Text made of noise, hum and music had a no-speech probability of 0.7 to 0.83 and a mean log probability of -0.63 to
+# -0.94; of speech, clear or in noise, no segment with more than 0.6 of the first had less than -0.56 of the second.
+_NO_SPEECH_PROB = 0.6
+_NO_SPEECH_LOGPROB = -0.6
+_REPETITIVE = 2.4  # compression ratio; the same bound as in openai-whisper
 
 
 class WindowedEngine(AsrEngine):
@@ -51,7 +59,6 @@ class WindowedEngine(AsrEngine):
                 yield block
 
         language: Language | None = None
-        prompt = options.prompt
         speech = find_speech(counted(), options.vad or VadOptions())
         for window in join_speech(speech):
             if window is None:
@@ -60,13 +67,12 @@ class WindowedEngine(AsrEngine):
             if language is None:
                 language = self._choose(window, options)
                 yield language
-            said = ""
-            for segment in self._decode(window.samples, replace(options, language=language.code, prompt=prompt)):
-                said += segment.text
-                yield _in_upload(segment, window)
-            # What was said last is the context of the next window, as it is between Whisper's own windows of 30 s.
-            context = said[-_CONTEXT_CHARS:].strip()
-            prompt = f"{options.prompt or ''} {context}".strip() or None
+            before = ""
+            segments = self._decode(window.samples, replace(options, language=language.code))
+            for segment in _snapped(segments, window.samples) if options.word_timestamps else segments:
+                if not _is_invented(segment, before):
+                    yield _in_upload(segment, window)
+                before = segment.text
             yield Position(heard_s)
         yield Position(heard_s)
 
@@ -95,6 +101,22 @@ class WindowedEngine(AsrEngine):
 def _likeliest(total: dict[str, float], windows: int) -> Language:
     code = max(total, key=total.__getitem__)
     return Language(code, total[code] / windows)
+
+
+def _is_invented(segment: Segment, before: str) -> bool:
+    """Whether a segment is what models write where nobody speaks; ``before`` is the text of the one ahead of it."""
+    if not has_speech(segment.text):
+        return True
+    if segment.no_speech_prob > _NO_SPEECH_PROB and segment.avg_logprob < _NO_SPEECH_LOGPROB:
+        return True
+    return segment.compression_ratio > _REPETITIVE and segment.text == before
+
+
+def _snapped(segments: Iterable[Segment], samples: AudioBlock) -> Iterator[Segment]:
+    listed = list(segments)
+    words = iter(snap_to_sound([word for segment in listed for word in segment.words], samples))
+    for segment in listed:
+        yield replace(segment, words=tuple(islice(words, len(segment.words))))
 
 
 def _in_upload(segment: Segment, window: Window) -> Segment:

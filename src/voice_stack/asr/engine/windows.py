@@ -10,11 +10,8 @@ import numpy as np
 from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, AudioBlock
 from voice_stack.utils.audio.vad import Speech
 
-FIRST_WINDOW_S = 28.0
-"""The first window is as long as what Whisper decodes at once, so that the first words come early."""
-
-WINDOW_S = 120.0
-"""Speech in the later windows: memory stays flat, and few windows mean few places where the context is lost."""
+WINDOW_S = 28.0
+"""Most speech in a window: Whisper decodes 30 s at once, and a little less keeps the last word off the edge."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +51,17 @@ class Window:
         return self.offsets[index], self.offsets[index + 1] if index + 1 < len(self.offsets) else self.samples.size
 
 
-def join_speech(
-    speech: Iterable[Speech | None], *, first_s: float = FIRST_WINDOW_S, later_s: float = WINDOW_S
-) -> Iterator[Window | None]:
+def join_speech(speech: Iterable[Speech | None], *, window_s: float = WINDOW_S) -> Iterator[Window | None]:
     """Join stretches into windows; passes on the None that marks a place where work can be abandoned."""
-    limit = first_s * SAMPLE_RATE_HZ
     waiting: list[Speech] = []
     size = 0
     for stretch in speech:
         if stretch is None:
             yield None
             continue
-        if waiting and size + stretch.samples.size > limit:
+        if waiting and size + stretch.samples.size > window_s * SAMPLE_RATE_HZ:
             yield _window(waiting)
-            waiting, size, limit = [], 0, later_s * SAMPLE_RATE_HZ
+            waiting, size = [], 0
         waiting.append(stretch)
         size += stretch.samples.size
     if waiting:

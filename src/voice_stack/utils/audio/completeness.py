@@ -5,6 +5,7 @@ import re
 import struct
 from typing import Any, BinaryIO
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -20,6 +21,17 @@ _UNKNOWN_WAV_SIZE = 0x7FFF0000
 # An upload could consist of nothing but empty chunks.
 _MOST_WAV_CHUNKS = 1000
 
+# A file could consist of nothing but empty boxes; an hour in fragments of 20 ms has fewer.
+_MOST_MP4_BOXES = 500_000
+
+# The header of a page, with the sizes of 255 segments of 255 bytes each.
+_OGG_HEADER_BYTES = 27
+_LARGEST_OGG_PAGE = _OGG_HEADER_BYTES + 255 + 255 * 255
+_OGG_PAGE = b"OggS\0"
+
+# Their headers tell how long they are, and FFmpeg hands that out as the duration of the stream.
+_DECLARING_FORMATS = frozenset({"aiff", "au", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "tta", "wv"})
+
 # The longest frame of MPEG audio: at most that far before the second frame begins the first one.
 _LONGEST_MPEG_FRAME = 2881
 
@@ -34,7 +46,9 @@ _MPEG2_KBIT_S = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 class Completeness:
     """Follows the packets of a media file, and says at their end whether the file was cut off.
 
-    Corrupt packets in the middle count as present: only the end matters.
+    Corrupt packets in the middle count as present: only the end matters. Nothing tells for an MPEG transport
+    stream, which ends wherever its recording did, nor for AVI, ASF, W64 and AMR, nor for what was streamed without a
+    duration: Matroska and WebM anywhere, MP4 between two fragments, Ogg between two pages.
     """
 
     def __init__(self, source: BinaryIO, container: InputContainer, stream: AudioStream) -> None:
@@ -42,7 +56,7 @@ class Completeness:
         self._container = container
         self._stream = stream
         self._format = container.format.name
-        self._matroska = self._format.startswith("matroska")
+        self._one_duration = self._format in ("matroska,webm", "flv")
         self._decoded_s = 0.0
         self._bytes = 0
         self._corrupt_bytes = 0
@@ -54,16 +68,16 @@ class Completeness:
     def streams(self) -> list[Stream]:
         """The streams whose packets ``see`` needs.
 
-        Matroska declares one duration for all its streams, and the audio may end before the film does.
+        Matroska and FLV declare one duration for all their streams, and the audio may end before the film does.
         """
-        return list(self._container.streams) if self._matroska else [self._stream]
+        return list(self._container.streams) if self._one_duration else [self._stream]
 
     def see(self, packet: "Packet[Any]", *, decoded_s: float = 0.0, corrupt: bool = False) -> None:
         """Count a packet, and the seconds of audio that its decoding gave."""
         self._decoded_s += decoded_s
         if packet.size and packet.pts is not None:
             end = packet.pts + (packet.duration or 0)
-            start = 0 if self._matroska else self._stream.start_time or 0
+            start = 0 if self._one_duration else self._stream.start_time or 0
             self._end_s = max(self._end_s, float((end - start) * packet.time_base))
         if packet.size and packet.stream_index == self._stream.index:
             self._bytes += packet.size
@@ -77,10 +91,13 @@ class Completeness:
         Call it after the last packet: it moves the source.
         """
         declared_s, present_s = self._durations_s()
-        if declared_s is not None:
-            if declared_s - present_s > max(_TOLERANCE_S, _TOLERANCE_RATIO * declared_s):
-                return f"it declares {declared_s:.1f} s of audio and ends after {present_s:.1f} s"
-        elif self._last is not None and self._format in _FRAME_SIZES:
+        if declared_s is not None and declared_s - present_s > max(_TOLERANCE_S, _TOLERANCE_RATIO * declared_s):
+            return f"it declares {declared_s:.1f} s of audio and ends after {present_s:.1f} s"
+        if self._format == "ogg" and _ends_within_ogg_page(self._source):
+            return f"it ends in the middle of a page, after {present_s:.1f} s"
+        if self._format.startswith("mov") and _ends_within_mp4_fragment(self._source):
+            return f"it ends in the middle of a fragment, after {present_s:.1f} s"
+        if declared_s is None and self._last is not None and self._format in _FRAME_SIZES:
             frame_size = _FRAME_SIZES[self._format](bytes(self._last))
             if frame_size is not None and self._last.size < frame_size:
                 return f"it ends in the middle of a frame, after {self._decoded_s:.1f} s"
@@ -97,9 +114,13 @@ class Completeness:
         declared_s: float | None = None
         if self._format == "mp3":
             declared_s = self._mp3_declared_s()
-        elif self._matroska and self._container.duration is not None:
-            declared_s = self._container.duration / 1_000_000
-        elif self._format == "flac" or self._format.startswith("mov"):
+        elif self._one_duration:
+            # An FLV that was streamed declares 0, or nothing.
+            declared_s = (self._container.duration or 0) / av.time_base or None
+        elif self._format == "caf":
+            # The duration is made to fit the file.
+            declared_s = self._stream.frames / self._stream.rate or None
+        elif self._format in _DECLARING_FORMATS:
             duration, time_base = self._stream.duration, self._stream.time_base
             declared_s = None if duration is None or time_base is None else float(duration * time_base)
         intact_bytes = self._bytes - self._corrupt_bytes
@@ -124,8 +145,8 @@ def _wav_durations_s(source: BinaryIO) -> tuple[float | None, float]:
     """The durations of a WAV by its data chunk's size and by the bytes that are there."""
     file_size = source.seek(0, os.SEEK_END)
     source.seek(0)
-    position, byte_rate = 12, 0
-    if source.read(4) != b"RIFF":
+    position, byte_rate, size_64 = 12, 0, 0
+    if source.read(4) not in (b"RIFF", b"RF64"):
         return None, 0.0
     for _ in range(_MOST_WAV_CHUNKS):
         source.seek(position)
@@ -135,12 +156,53 @@ def _wav_durations_s(source: BinaryIO) -> tuple[float | None, float]:
         name, size = struct.unpack("<4sI", head)
         if name == b"fmt ":
             byte_rate = int.from_bytes(source.read(12)[8:12], "little")
+        if name == b"ds64":
+            size_64 = int.from_bytes(source.read(16)[8:16], "little")
         if name == b"data":
-            if not byte_rate or not 0 < size < _UNKNOWN_WAV_SIZE:
+            size = size_64 or size
+            if not byte_rate or not (0 < size < _UNKNOWN_WAV_SIZE or size_64):
                 break
             return size / byte_rate, (file_size - position - 8) / byte_rate
         position += 8 + size + size % 2
     return None, 0.0
+
+
+def _ends_within_ogg_page(source: BinaryIO) -> bool:
+    """Whether the last page, or the last packet in it, is incomplete. Tags or padding may follow the last page."""
+    source.seek(max(0, source.seek(0, os.SEEK_END) - 2 * _LARGEST_OGG_PAGE))
+    tail = source.read()
+    position = tail.rfind(_OGG_PAGE)
+    if position < 0:
+        return False
+    header = tail[position : position + _OGG_HEADER_BYTES]
+    if len(header) < _OGG_HEADER_BYTES:
+        return True
+    segments = tail[position + _OGG_HEADER_BYTES :][: header[-1]]
+    end = position + _OGG_HEADER_BYTES + header[-1] + sum(segments)
+    if len(segments) < header[-1] or end > len(tail):
+        return True
+    rest = tail[end:]
+    # A packet whose last segment is full goes on in the next page.
+    return _OGG_PAGE.startswith(rest) if rest else segments.endswith(b"\xff")
+
+
+def _ends_within_mp4_fragment(source: BinaryIO) -> bool:
+    """Whether an MP4 has fragments, and its last box is incomplete."""
+    file_size = source.seek(0, os.SEEK_END)
+    position, fragmented = 0, False
+    for _ in range(_MOST_MP4_BOXES):
+        source.seek(position)
+        head = source.read(16)
+        size, name = int.from_bytes(head[:4], "big"), head[4:8]
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        # A size of 0 means the rest of the file. What is no box may be padding.
+        if size < 8 or not name.isalnum():
+            break
+        fragmented = fragmented or name == b"moof"
+        position += size
+        if position > file_size:
+            return fragmented
+    return False
 
 
 def _mp3_frame_size(data: bytes) -> int | None:

@@ -19,6 +19,8 @@ from voice_stack.utils.audio.completeness import Completeness
 from voice_stack.utils.audio.ffmpeg import AV_ERRORS, MonoFilter
 from voice_stack.utils.audio.pcm import bounded
 from voice_stack.utils.audio.resample import Resampler
+from voice_stack.utils.audio.source import UntilClosed
+from voice_stack.utils.audio.timeline import Timeline
 
 BLOCK_S = 20
 
@@ -37,7 +39,8 @@ def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator
 
     ``source`` is a seekable binary file; it is read from its start and stays open. Of several audio streams the
     default one is taken, else the first. Channels are mixed down, corrupt frames in the middle are left out.
-    Closing the generator releases everything.
+    Time 0 is the start of the file: where the sound of a film sets in later, or has gaps, there is silence
+    (``Timeline`` says when). Closing the generator releases everything.
 
     Raises ``InvalidAudioError`` where the file is empty, is not media, holds no audio, or was cut off. That it
     was cut off shows only at its end: earlier blocks have been yielded by then.
@@ -47,7 +50,9 @@ def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator
             try:
                 block = next(blocks, None)
             except AV_ERRORS as error:
-                raise _invalid(f"The file could not be decoded: {error}. Convert it, to WAV say.") from error
+                raise _invalid(
+                    "The file's audio is damaged, or in a form that cannot be decoded. Convert it, to WAV say."
+                ) from error
             if block is None:
                 return
             yield block
@@ -61,7 +66,8 @@ def _blocks(source: BinaryIO, sample_rate_hz: int) -> Generator[NDArray[np.float
     with _open(source) as container:
         stream = _audio_stream(container)
         completeness = Completeness(source, container, stream)
-        for piece in _resampled(_mono(_frames(container, stream, completeness)), sample_rate_hz):
+        timeline = Timeline(container, stream, file_bytes=container.size)
+        for piece in _resampled(_mono(_frames(container, stream, completeness), timeline), sample_rate_hz):
             pieces.append(piece)
             waiting += len(piece)
             while waiting >= block_samples:
@@ -70,11 +76,11 @@ def _blocks(source: BinaryIO, sample_rate_hz: int) -> Generator[NDArray[np.float
                 empty = False
                 pieces = [joined[block_samples:]]
                 waiting -= block_samples
-        if empty and not waiting:
-            raise _invalid("The file holds an audio stream, but no sound in it could be decoded. Record it again.")
         defect = completeness.defect()
         if defect is not None:
             raise _invalid(f"The file was cut off: {defect}. Send the whole file.")
+        if empty and not waiting:
+            raise _invalid("The file holds an audio stream, but no sound in it could be decoded. Record it again.")
         if waiting:
             yield bounded(np.concatenate(pieces))
 
@@ -86,7 +92,7 @@ def _open(source: BinaryIO) -> InputContainer:
     is_mp4 = source.read(8)[4:] == b"ftyp"
     source.seek(0)
     try:
-        return av.open(_UntilClosed(source), "r", container_options=_OPEN_OPTIONS, metadata_errors="ignore")
+        return av.open(UntilClosed(source), "r", container_options=_OPEN_OPTIONS, metadata_errors="ignore")
     except AV_ERRORS as error:
         if is_mp4:
             raise _invalid("The MP4 file's index is missing or damaged: it was cut off. Send it whole.") from error
@@ -94,22 +100,6 @@ def _open(source: BinaryIO) -> InputContainer:
             "The file is not audio or video in a format that can be read, or its beginning is damaged. "
             "Send WAV, MP3, M4A, FLAC, OGG, WebM, MKV or MP4."
         ) from error
-
-
-class _UntilClosed:
-    """A file that its owner may close while it is read: it ends there. PyAV would print the error and go on."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-
-    def read(self, size: int) -> bytes:
-        return b"" if self._source.closed else self._source.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return 0 if self._source.closed else self._source.seek(offset, whence)
-
-    def tell(self) -> int:
-        return 0 if self._source.closed else self._source.tell()
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
@@ -160,8 +150,11 @@ def _check_rate(rate_hz: int) -> None:
         )
 
 
-def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Mix frames down; yield their sample rate with their samples. Rate and channels may change on the way."""
+def _mono(frames: Iterable[av.AudioFrame], timeline: Timeline) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Mix frames down, with silence where some lack; yield their sample rate with their samples.
+
+    Rate and channels may change on the way.
+    """
     current: tuple[int, str, str] | None = None
     for frame in frames:
         kind = (frame.sample_rate, frame.format.name, frame.layout.name)
@@ -169,7 +162,17 @@ def _mono(frames: Iterable[av.AudioFrame]) -> Iterator[tuple[int, NDArray[np.flo
             mixer = _mixer(*kind, channels=frame.layout.nb_channels)
             current = kind
         if frame.samples:
+            for silence in _silence(timeline.gap_s(frame), frame.sample_rate):
+                yield frame.sample_rate, silence
             yield frame.sample_rate, mixer.push(frame)
+
+
+def _silence(duration_s: float, sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    lacking = round(duration_s * sample_rate_hz)
+    while lacking:
+        samples = min(lacking, sample_rate_hz)
+        yield np.zeros(samples, np.float32)
+        lacking -= samples
 
 
 def _mixer(sample_rate_hz: int, sample_format: str, layout: str, *, channels: int) -> MonoFilter:

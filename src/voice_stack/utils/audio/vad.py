@@ -26,7 +26,7 @@ class VadOptions:
     release: float = 0.35  # and ends below this one
     min_speech_s: float = 0.1  # shorter speech is a click
     min_silence_s: float = 0.5  # a shorter pause does not end the speech
-    pad_s: float = 0.3  # audio kept on both sides of the speech
+    pad_s: float = 0.4  # audio kept on both sides of the speech
 
 
 EVERYTHING = VadOptions(threshold=0.0, release=0.0, min_speech_s=0.0)

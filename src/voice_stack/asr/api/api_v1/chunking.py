@@ -16,7 +16,7 @@ class ServerVad(BaseModel, extra="forbid"):
 
     type: Literal["server_vad"]
     threshold: float = Field(0.5, ge=0, le=1)
-    prefix_padding_ms: int = Field(300, ge=0, le=5_000)
+    prefix_padding_ms: int = Field(400, ge=0, le=5_000)
     silence_duration_ms: int = Field(500, ge=0, le=10_000)
 
 
