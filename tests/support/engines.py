@@ -46,6 +46,7 @@ class FakeAsrEngine(asr.AsrEngine):
         load_gate: Gate | None = None,
         fail_at: int | None = None,
         languages: tuple[str, ...] = ("en", "de", "fr"),
+        can_detect: bool = False,
     ) -> None:
         self._words = words
         self.gate = gate or Gate()
@@ -53,6 +54,7 @@ class FakeAsrEngine(asr.AsrEngine):
         self._load_gate = load_gate or Gate()
         self._fail_at = fail_at
         self._languages = languages
+        self._can_detect = can_detect
         self.options: list[asr.TranscribeOptions] = []
 
     @property
@@ -65,7 +67,7 @@ class FakeAsrEngine(asr.AsrEngine):
 
     @property
     def capabilities(self) -> asr.Capabilities:
-        return asr.Capabilities(languages=self._languages, word_timestamps=True)
+        return asr.Capabilities(languages=self._languages, word_timestamps=True, detect_language=self._can_detect)
 
     def load(self) -> None:
         self._load_gate.step()

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from voice_stack.asr.api.api_v1.endpoints import openai
+from voice_stack.asr.api.api_v1.endpoints import bazarr, openai
 from voice_stack.asr.engine.base import AsrEngine
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.asr.service import AsrService
@@ -20,7 +20,15 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
     """
     service = AsrService(settings, engine or create_engine(settings))
     limit = BodyLimit(settings.max_upload_mb * 2**20, "MAX_UPLOAD_MB", "file")
-    return build_app("asr", settings, service, openai.router, body_limit=limit)
+    return build_app(
+        "asr",
+        settings,
+        service,
+        openai.router,
+        body_limit=limit,
+        at_root=(bazarr.at_root, bazarr.below_bazarr),
+        open_paths=bazarr.STATUS_PATHS,
+    )
 
 
 def app_from_environment() -> FastAPI:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,12 +36,27 @@ _MESSAGES = {"There was an error parsing the body": "The body cannot be read: se
 
 
 def build_app(
-    name: Service, settings: Settings, service: EngineService, api: APIRouter, *, body_limit: BodyLimit
+    name: Service,
+    settings: Settings,
+    service: EngineService,
+    api: APIRouter,
+    *,
+    body_limit: BodyLimit,
+    at_root: Sequence[APIRouter] = (),
+    open_paths: Sequence[str] = (),
 ) -> FastAPI:
-    """Assemble one service; ``api`` is served under ``API_V1_STR``."""
+    """Assemble one service.
+
+    Args:
+        api: served under ``API_V1_STR``.
+        at_root: served as they are.
+        open_paths: served without an API key, as health is.
+    """
     app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan, form_limits=_FORM_LIMITS)
     app.state.service = service
     app.include_router(api, prefix=settings.api_v1_str)
+    for router in at_root:
+        app.include_router(router)
     app.include_router(_health_router(name, service), tags=["health"])
     app.add_exception_handler(VoiceStackError, _on_known_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -49,7 +64,7 @@ def build_app(
 
     # The last added is the outermost.
     if settings.api_keys:
-        app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=HEALTH_PATHS)
+        app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=(*HEALTH_PATHS, *open_paths))
     app.add_middleware(BodyLimitMiddleware, limit=body_limit)
     app.add_middleware(RequestContextMiddleware)
     if settings.cors_origins:

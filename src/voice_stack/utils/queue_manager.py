@@ -27,6 +27,9 @@ T = TypeVar("T")
 TURN_S = 0.5
 """A job that gives no result keeps its turn for this long, in seconds."""
 
+MAX_URGENT = 2
+"""Urgent jobs that take turns at a time, beside the others."""
+
 
 _current: contextvars.ContextVar["Job[Any] | None"] = contextvars.ContextVar("job", default=None)
 
@@ -49,7 +52,9 @@ def stop_if_abandoned() -> None:
 class Job(Generic[T]):
     """One job as its reader sees it: an asynchronous iterator over the results, in order."""
 
-    def __init__(self, queue: "StepQueue", make_steps: Callable[[], Iterator[T | None]], look_ahead: int) -> None:
+    def __init__(
+        self, queue: "StepQueue", make_steps: Callable[[], Iterator[T | None]], look_ahead: int, urgent: bool
+    ) -> None:
         self._queue = queue
         self._loop = asyncio.get_running_loop()
         self._results: deque[T] = deque()
@@ -61,6 +66,7 @@ class Job(Generic[T]):
         self.steps: Iterator[T | None] | None = None
         self.context = contextvars.copy_context()
         self.room = look_ahead
+        self.urgent = urgent
         self.running = False
         self.cancelled = False
         self.started_at = 0.0
@@ -139,18 +145,21 @@ class StepQueue:
         return len(self._active)
 
     @contextmanager
-    def job(self, make_steps: Callable[[], Iterator[T | None]], *, look_ahead: int = 2) -> Iterator[Job[T]]:
+    def job(
+        self, make_steps: Callable[[], Iterator[T | None]], *, look_ahead: int = 2, urgent: bool = False
+    ) -> Iterator[Job[T]]:
         """Queue a job for as long as the ``with`` block lasts; it is abandoned at the block's end.
 
         Args:
             make_steps: called on a worker thread at the job's first turn. Its iterator is closed on a worker, too.
             look_ahead: results that may wait for the reader before the job's turns pause.
+            urgent: the job is short and goes ahead of all that are not: it starts at once, and each turn is its own.
 
         Raises:
             QueueFullError: ``max_waiting`` jobs are waiting already.
             StoppingError: the service is stopping.
         """
-        job = self._admit(make_steps, look_ahead)
+        job = self._admit(make_steps, look_ahead, urgent)
         try:
             yield job
         finally:
@@ -186,18 +195,18 @@ class StepQueue:
             if job.room == 1 and job in self._active and not job.running and not job.cancelled:
                 self._make_runnable(job)
 
-    def _admit(self, make_steps: Callable[[], Iterator[T | None]], look_ahead: int) -> Job[T]:
+    def _admit(self, make_steps: Callable[[], Iterator[T | None]], look_ahead: int, urgent: bool) -> Job[T]:
         with self._changed:
             if self._refusing:
                 raise _stopping()
-            starts_now = len(self._active) < self._max_active and not self._waiting
+            job = Job(self, make_steps, look_ahead, urgent)
+            starts_now = self._may_start(job) and not any(other.urgent == urgent for other in self._waiting)
             if not starts_now and len(self._waiting) >= self._max_waiting:
                 seconds = self._mean_job_s * (len(self._waiting) + 1) / self._max_active
                 raise QueueFullError(
                     f"The service is busy: {len(self._waiting)} requests are waiting already. Try again later.",
                     retry_after_s=min(120, max(1, math.ceil(seconds))),
                 )
-            job = Job(self, make_steps, look_ahead)
             if starts_now:
                 self._start(job)
             else:
@@ -213,6 +222,10 @@ class StepQueue:
 
     # The lock is held in all of these.
 
+    def _may_start(self, job: Job[Any]) -> bool:
+        alike = sum(other.urgent == job.urgent for other in self._active)
+        return alike < (MAX_URGENT if job.urgent else self._max_active)
+
     def _start(self, job: Job[Any]) -> None:
         job.started_at = time.monotonic()
         self._active.add(job)
@@ -225,15 +238,19 @@ class StepQueue:
                 self._make_runnable(job)
 
     def _make_runnable(self, job: Job[Any]) -> None:
-        self._runnable.append(job)
+        if job.urgent:
+            self._runnable.appendleft(job)
+        else:
+            self._runnable.append(job)
         self._changed.notify()
 
     def _finish(self, job: Job[Any]) -> None:
         self._active.discard(job)
-        if not job.cancelled:
+        if not job.cancelled and not job.urgent:
             self._mean_job_s += 0.2 * (time.monotonic() - job.started_at - self._mean_job_s)
-        while self._waiting and len(self._active) < self._max_active:
-            self._start(self._waiting.popleft())
+        while following := next((waiting for waiting in self._waiting if self._may_start(waiting)), None):
+            self._waiting.remove(following)
+            self._start(following)
 
     # On the worker threads, without the lock.
 
