@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by quickstart.sh and test.sh: makes .venv with hatch, writing only inside the project folder.
+# Sourced by quickstart.sh and test.sh: makes environments with hatch, writing only inside the project folder.
 # Written for bash 3.2, which is what macOS has; before a Python is found only shell built-ins are used.
 
 ROOT="${BASH_SOURCE[0]%/*}"
@@ -9,6 +9,7 @@ cd "$ROOT" || exit 1
 
 HATCH_REQUIREMENT="hatch>=1.18,<2"
 INSTALL_LOG=".hatch/logs/install.log"
+# shellcheck disable=SC2034 # for the scripts that source this
 VENV_PYTHON=".venv/bin/python"
 BOOTSTRAP_PYTHON=""
 BASE_STAMP="" # what a virtual environment cannot outlive: its Python, and its place (scripts in it hold absolute paths)
@@ -69,8 +70,11 @@ environment_stamp() {
     cat pyproject.toml
 }
 
-environment_ready() {
-    [ ! -e .hatch/making-venv ] && environment_stamp | cmp -s - .venv/.made-from && "$VENV_PYTHON" -c '' 2>/dev/null
+# The mark outlives a kill: what it stands beside is then half made.
+mark_of() { say ".hatch/making-${1#.}"; }
+
+environment_ready() { # FOLDER
+    [ ! -e "$(mark_of "$1")" ] && environment_stamp | cmp -s - "$1/.made-from" && "$1/bin/python" -c '' 2>/dev/null
 }
 
 hatch_settings() {
@@ -107,21 +111,20 @@ make_hatch() {
     say "$stamp" >.hatch/venv/.made-from
 }
 
-make_environment() {
-    # The mark outlives a kill: what it stands beside is then half made.
-    if [ -e .hatch/making-venv ] || ! "$VENV_PYTHON" -c 'import pip' 2>/dev/null ||
-        { [ -e .venv/.made-from ] && [ "$(head -n 1 .venv/.made-from)" != "$BASE_STAMP" ]; }; then
-        rm -rf .venv .hatch/data
+make_environment() { # NAME FOLDER
+    if [ -e "$(mark_of "$2")" ] || ! "$2/bin/python" -c 'import pip' 2>/dev/null ||
+        { [ -e "$2/.made-from" ] && [ "$(head -n 1 "$2/.made-from")" != "$BASE_STAMP" ]; }; then
+        rm -rf "$2" .hatch/data
     fi
-    : >.hatch/making-venv
-    if [ -e .venv ]; then
+    : >"$(mark_of "$2")"
+    if [ -e "$2" ]; then
         # Hatch adds missing dependencies but leaves the project's own metadata (version, commands) as they were.
-        install_step hatch run python -m pip install -q --no-deps --editable .
+        install_step hatch -e "$1" run python -m pip install -q --no-deps --editable .
     else
-        install_step hatch run python -c ''
+        install_step hatch -e "$1" run python -c ''
     fi
-    environment_stamp >.venv/.made-from
-    rm -f .hatch/making-venv
+    environment_stamp >"$2/.made-from"
+    rm -f "$(mark_of "$2")"
 }
 
 # The lock is the kernel's, on an open file that this shell and its jobs share: it ends with the last of them,
@@ -141,15 +144,17 @@ except BlockingIOError:
 unlock() { exec 9>&-; }
 
 # Leaves a complete .venv and a usable `hatch` function, or ends the script with one sentence.
-prepare_environment() {
+prepare_environment() { prepare default .venv; }
+
+prepare() { # NAME FOLDER of one of hatch's environments
     mkdir -p .hatch/logs
     hatch_settings
     lock
-    if ! environment_ready || ! usable_python .hatch/venv/bin/python; then
-        say "Installing into .venv (one to five minutes the first time; details in $INSTALL_LOG) ..."
+    if ! environment_ready "$2" || ! usable_python .hatch/venv/bin/python; then
+        say "Installing into $2 (one to five minutes the first time; details in $INSTALL_LOG) ..."
         : >"$INSTALL_LOG"
         make_hatch
-        make_environment
+        make_environment "$1" "$2"
     fi
     unlock
 }

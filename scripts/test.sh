@@ -11,7 +11,10 @@ find_python
 prepare_environment
 run_job "$VENV_PYTHON" scripts/fetch_test_speech.py || exit 1
 
-if [ $# -eq 0 ]; then
-    run_job hatch run lint || die "Lint failed: 'hatch run fmt' repairs what can be repaired."
+if [ $# -gt 0 ]; then
+    exec "$VENV_PYTHON" -m pytest "$@"
 fi
-exec "$VENV_PYTHON" -m pytest "$@"
+run_job hatch run lint || die "Lint failed: 'hatch run fmt' repairs what can be repaired."
+run_job "$VENV_PYTHON" -m pytest
+prepare torch .venv-torch
+exec .venv-torch/bin/python -m pytest tests/asr/engine tests/asr/test_engine_factory.py

@@ -16,13 +16,23 @@ def create_engine(settings: Settings) -> AsrEngine:
     """
     store = ModelStore(settings.model_dir, offline=settings.hf_hub_offline)
     if settings.asr_engine == "faster-whisper":
-        if find_spec("faster_whisper") is None:
-            raise ConfigurationError(
-                "ASR_ENGINE is faster-whisper, which is not installed: pip install 'voice-stack[asr]'"
-            )
+        _require(settings.asr_engine, ["faster_whisper"], "asr")
         from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 
         return FasterWhisperEngine(
             settings.asr_model, store, device=settings.asr_device, compute_type=settings.asr_compute_type
         )
-    raise ConfigurationError(f"ASR_ENGINE {settings.asr_engine!r} is not part of this version; use faster-whisper")
+    # Speech is found with the model that ships inside faster-whisper.
+    _require(settings.asr_engine, ["whisper", "faster_whisper"], "asr,whisper")
+    from voice_stack.asr.engine.whisper import WhisperEngine
+
+    return WhisperEngine(settings.asr_model, store, device=settings.asr_device, compute_type=settings.asr_compute_type)
+
+
+def _require(engine: str, modules: list[str], extras: str) -> None:
+    for module in modules:
+        if find_spec(module) is None:
+            raise ConfigurationError(
+                f"ASR_ENGINE is {engine}, which needs the module {module}, which is not installed: "
+                f"pip install 'voice-stack[{extras}]'"
+            )

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from voice_stack.core.debugging import enable_debugging
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.logging import setup_logging
+from voice_stack.core.memory import return_freed_memory
 from voice_stack.core.settings import Settings, load_settings
 
 EXIT_CONFIGURATION = 2
@@ -21,6 +22,7 @@ def app_from_settings(create_app: Callable[[Settings], FastAPI]) -> FastAPI:
 
     Ends the process with ``EXIT_CONFIGURATION`` and one clear line when a setting cannot be used.
     """
+    return_freed_memory()
     try:
         settings = load_settings()
         setup_logging(settings.log_level, settings.log_format)

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, TranscribeOptions, Word
 from voice_stack.asr.engine.windowed import WindowedEngine
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
-from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -30,29 +28,6 @@ class FasterWhisperEngine(WindowedEngine):
 
     name = "faster-whisper"
 
-    def __init__(self, model: str, store: ModelStore, *, device: str = "auto", compute_type: str = "auto") -> None:
-        self._name = model
-        self._store = store
-        self._wanted_device = device
-        self._device = device
-        self._compute_type = compute_type
-        self._model: Any = None
-        self._capabilities: Capabilities | None = None
-
-    @property
-    def model(self) -> str:
-        return self._name
-
-    @property
-    def device(self) -> str:
-        return self._device
-
-    @property
-    def capabilities(self) -> Capabilities:
-        if self._capabilities is None:
-            raise EngineError("The model is not loaded yet.")
-        return self._capabilities
-
     def load(self) -> None:
         try:
             import ctranslate2
@@ -62,7 +37,7 @@ class FasterWhisperEngine(WindowedEngine):
                 f"faster-whisper cannot be imported ({error}); install it with: pip install 'voice-stack[asr]'"
             ) from error
         folder = self._store.find_whisper(self._name, allow_path=True)
-        kind, _, index = self._wanted_device.partition(":")
+        kind, _, index = self._device.partition(":")
         if kind == "mps":
             raise ModelLoadError("faster-whisper cannot use mps; set ASR_DEVICE to cpu or auto.")
         if kind == "auto":
@@ -80,7 +55,7 @@ class FasterWhisperEngine(WindowedEngine):
                 local_files_only=True,
             )
         except (RuntimeError, ValueError, OSError) as error:
-            raise ModelLoadError(f"faster-whisper cannot load {folder} on {self._wanted_device}: {error}") from error
+            raise ModelLoadError(f"faster-whisper cannot load {folder} on {self._device}: {error}") from error
         # One window of 30 s may take many calls: one for each temperature that it falls back to.
         self._model.model = _Interruptible(self._model.model)
         self._device = f"cuda:{index or 0}" if kind == "cuda" else kind
@@ -110,6 +85,8 @@ class FasterWhisperEngine(WindowedEngine):
                 initial_prompt=options.prompt,
                 hotwords=options.hotwords,
                 beam_size=options.beam_size,
+                # Samples in a batch would each have their own copy of the audio for cross-attention: 37 MB with base.
+                best_of=1,
                 temperature=options.temperature or _FALLBACK_TEMPERATURES,
                 word_timestamps=options.word_timestamps,
                 max_new_tokens=_MAX_NEW_TOKENS,

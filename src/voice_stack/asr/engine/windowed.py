@@ -4,11 +4,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE_HZ,
     AsrEngine,
     AudioBlock,
+    Capabilities,
     Language,
     Position,
     Segment,
@@ -17,7 +19,9 @@ from voice_stack.asr.engine.base import (
 )
 from voice_stack.asr.engine.windows import Window, join_speech
 from voice_stack.asr.engine.word_times import snap_to_sound
+from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.vad import VadOptions, find_speech
+from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.speakable import has_speech
 
 _SURE = 0.5
@@ -31,7 +35,35 @@ _REPETITIVE = 2.4  # compression ratio; the same bound as in openai-whisper
 
 
 class WindowedEngine(AsrEngine):
-    """Finds the speech, decodes it in windows, and puts the times of the upload back."""
+    """Finds the speech, decodes it in windows, and puts the times of the upload back.
+
+    Args:
+        model: its name, as ``store`` knows it, or a path.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        compute_type: the arithmetic, by the library's name, or ``auto``.
+    """
+
+    def __init__(self, model: str, store: ModelStore, *, device: str = "auto", compute_type: str = "auto") -> None:
+        self._name = model
+        self._store = store
+        self._device = device
+        self._compute_type = compute_type
+        self._model: Any = None
+        self._capabilities: Capabilities | None = None
+
+    @property
+    def model(self) -> str:
+        return self._name
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._capabilities is None:
+            raise EngineError("The model is not loaded yet.")
+        return self._capabilities
 
     @abstractmethod
     def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
