@@ -15,6 +15,7 @@ class Gate:
 
     def __init__(self, *, opened: bool = True) -> None:
         self._open = threading.Event()
+        self._passes = threading.Semaphore(0)
         self.reached = threading.Event()
         self.closed = threading.Event()
         self.steps = 0
@@ -25,11 +26,18 @@ class Gate:
         """Let every step through from now on."""
         self._open.set()
 
+    def step_once(self) -> None:
+        """Let a single step through, the one that waits or the next."""
+        self._passes.release()
+
     def step(self) -> None:
         """Called by the engine at the start of each step."""
         self.steps += 1
         self.reached.set()
-        assert self._open.wait(30), "the test never opened the gate"
+        for _ in range(3000):
+            if self._open.is_set() or self._passes.acquire(timeout=0.01):
+                return
+        raise AssertionError("the test never opened the gate")
 
 
 class FakeAsrEngine(asr.AsrEngine):
@@ -47,6 +55,7 @@ class FakeAsrEngine(asr.AsrEngine):
         fail_at: int | None = None,
         languages: tuple[str, ...] = ("en", "de", "fr"),
         can_detect: bool = False,
+        can_translate: bool = False,
     ) -> None:
         self._words = words
         self.gate = gate or Gate()
@@ -55,6 +64,7 @@ class FakeAsrEngine(asr.AsrEngine):
         self._fail_at = fail_at
         self._languages = languages
         self._can_detect = can_detect
+        self._can_translate = can_translate
         self.options: list[asr.TranscribeOptions] = []
 
     @property
@@ -67,7 +77,12 @@ class FakeAsrEngine(asr.AsrEngine):
 
     @property
     def capabilities(self) -> asr.Capabilities:
-        return asr.Capabilities(languages=self._languages, word_timestamps=True, detect_language=self._can_detect)
+        return asr.Capabilities(
+            languages=self._languages,
+            word_timestamps=True,
+            detect_language=self._can_detect,
+            translate=self._can_translate,
+        )
 
     def load(self) -> None:
         self._load_gate.step()

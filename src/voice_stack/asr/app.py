@@ -1,5 +1,7 @@
 """The speech to text app."""
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from voice_stack.asr.api.api_v1.endpoints import bazarr, openai
@@ -18,7 +20,7 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
     Raises:
         ConfigurationError: the settings name an engine that is not there.
     """
-    service = AsrService(settings, engine or create_engine(settings))
+    service = AsrService(settings, engine or create_engine(settings), partial(create_engine, settings))
     limit = BodyLimit(settings.max_upload_mb * 2**20, "MAX_UPLOAD_MB", "file")
     return build_app(
         "asr",

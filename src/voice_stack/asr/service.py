@@ -1,20 +1,20 @@
 """The speech to text service: engines, one queue, and how a request gets from an upload to a transcript."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, aclosing, closing
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, closing
 from itertools import islice
 from typing import BinaryIO, TypeAlias
 
 from voice_stack.asr.engine.base import AsrEngine, AudioBlock, Language, Step, TranscribeOptions
+from voice_stack.asr.engines import NamedEngines
+from voice_stack.asr.requests import resolve_options
 from voice_stack.asr.transcript import Transcript, TranscriptBuilder
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.utils.audio.decode import BLOCK_S, decode_audio
-from voice_stack.utils.audio.vad import EVERYTHING, VadOptions
 from voice_stack.utils.generators import resumed
-from voice_stack.utils.language.whisper import language_code
+from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import Job
 from voice_stack.utils.shared_work import SharedWork
 
@@ -43,10 +43,12 @@ MAX_ACTIVE = 4
 class AsrService(EngineService):
     """Transcribes uploads with one engine, several requests in turns."""
 
-    def __init__(self, settings: Settings, engine: AsrEngine) -> None:
+    def __init__(self, settings: Settings, engine: AsrEngine, create_named: Callable[[str], AsrEngine]) -> None:
         super().__init__("asr", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE)
         self._settings = settings
         self._engine = engine
+        self._named = NamedEngines(create_named, most=settings.asr_max_named_models)
+        self._store = ModelStore(settings.model_dir, offline=settings.hf_hub_offline)
         self.results = SharedWork(keep_s=settings.asr_keep_results_s, keep_bytes=KEPT_BYTES)
 
     async def transcribe(
@@ -57,7 +59,7 @@ class AsrService(EngineService):
         ``options.language`` may be a code or a name. Cancelling this ends the work before the engine's next step.
 
         Raises:
-            ModelNotFoundError: ``model`` is not served here.
+            ModelNotFoundError: ``model`` is neither on this machine nor may it be fetched.
             InvalidRequestError: the model cannot do what is asked.
             InvalidAudioError: the upload cannot be decoded.
             UnavailableError: too many requests wait, or the service is stopping or has no model.
@@ -78,18 +80,17 @@ class AsrService(EngineService):
         self, upload: BinaryIO, options: TranscribeOptions, *, model: str | None = None, decode: Decode = decode_audio
     ) -> AsyncGenerator[Step, None]:
         """The same as ``transcribe``, as it comes; a reader that is slow slows the work down."""
-        if model is not None:
-            self.check_model(model)
         await self.lifecycle.ready()
-        options = self._checked(options)
+        async with self._lend(model) as engine:
+            options = resolve_options(options, engine, self._settings)
 
-        def run() -> Iterator[Step | None]:
-            return self._engine.transcribe(decode(upload), options)
+            def run() -> Iterator[Step | None]:
+                return engine.transcribe(decode(upload), options)
 
-        working: AbstractContextManager[Job[Step]] = self.queue.job(run, look_ahead=64)
-        with working as job:
-            async for step in job:
-                yield step
+            working: AbstractContextManager[Job[Step]] = self.queue.job(run, look_ahead=64)
+            with working as job:
+                async for step in job:
+                    yield step
 
     async def detect_language(self, upload: BinaryIO, *, decode: Decode = decode_audio) -> Language | None:
         """Tell what is spoken in an upload, ahead of the transcriptions that wait; None where nobody can tell.
@@ -114,27 +115,21 @@ class AsrService(EngineService):
                 return language
         return None
 
-    def _checked(self, options: TranscribeOptions) -> TranscribeOptions:
-        if options.task == "translate" and not self._engine.capabilities.translate:
-            raise InvalidRequestError(
-                f"The model {self._engine.model!r} cannot translate: turbo and English-only models were not trained "
-                "for it. Use another model, such as base, small or large-v3.",
-                param="model",
-                code="translation_not_supported",
-            )
-        vad = options.vad or (VadOptions() if self._settings.asr_vad_enabled else EVERYTHING)
-        return replace(options, language=self._choose_language(options.language), vad=vad)
+    def models(self) -> Sequence[Model]:
+        """The configured model, the names that stand for it, and what requests may name. Looks at the disk."""
+        own = super().models()
+        if not self._settings.asr_max_named_models or self._engine.name != "faster-whisper":
+            return own
+        names = {model.id for model in own}
+        found = [info.name for info in self._store.available() if info.kind == "whisper" and info.name not in names]
+        return [*own, *(Model(id=name, created=own[0].created) for name in found)]
 
-    def _choose_language(self, asked: str | None) -> str | None:
-        if asked is None:
-            return self._settings.asr_language
-        try:
-            code = language_code(asked)
-        except ValueError as error:
-            raise InvalidRequestError(f"{error}.", param="language") from error
-        if code not in (languages := self._engine.capabilities.languages):
-            raise InvalidRequestError(
-                f"The model {self._engine.model!r} knows {', '.join(languages)}, not {code!r}.",
-                param="language",
-            )
-        return code
+    @asynccontextmanager
+    async def _lend(self, model: str | None) -> AsyncIterator[AsrEngine]:
+        if model is None or model == self._engine.model or model in OPENAI_MODELS:
+            yield self._engine
+            return
+        if not self._settings.asr_max_named_models:
+            raise model_not_found(model, [self._engine.model, *OPENAI_MODELS])
+        async with self._named.lend(model) as engine:
+            yield engine

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     asr_compute_type: str = Field("auto", description="auto is int8 on a CPU, float16 on CUDA")
     asr_vad_enabled: bool = Field(True, description="Silero voice activity detection before decoding")
     asr_language: str | None = Field(None, description="language to force; empty detects it")
+    asr_max_named_models: int = Field(
+        1, ge=0, description="most models beside ASR_MODEL that requests may have loaded by naming them"
+    )
     asr_keep_results_s: float = Field(
         3600, ge=0, description="how long Bazarr's subtitles are kept for retries; 0 keeps none"
     )

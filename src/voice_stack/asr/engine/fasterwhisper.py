@@ -8,6 +8,7 @@ from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, Trans
 from voice_stack.asr.engine.windowed import WindowedEngine
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
+from voice_stack.utils.models.whisper import REPOSITORIES
 from voice_stack.utils.queue_manager import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -36,7 +37,11 @@ class FasterWhisperEngine(WindowedEngine):
             raise ModelLoadError(
                 f"faster-whisper cannot be imported ({error}); install it with: pip install 'voice-stack[asr]'"
             ) from error
-        folder = self._store.find_whisper(self._name, allow_path=True)
+        folder = self._store.find_whisper(
+            self._name,
+            allow_path=not self._named_by_client,
+            download=not self._named_by_client or self._name in REPOSITORIES,
+        )
         kind, _, index = self._device.partition(":")
         if kind == "mps":
             raise ModelLoadError("faster-whisper cannot use mps; set ASR_DEVICE to cpu or auto.")

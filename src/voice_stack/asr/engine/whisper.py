@@ -43,7 +43,7 @@ class WhisperEngine(WindowedEngine):
             ) from error
         device = _choose_device(torch, self._device)
         half = _choose_half(self._compute_type, device)
-        path = find_checkpoint(self._name, self._store)
+        path = find_checkpoint(self._name, self._store, allow_path=not self._named_by_client)
         try:
             model = whisper.load_model(str(path), device="cpu")
             # The library knows the heads that tell word times only for models that it downloads itself.

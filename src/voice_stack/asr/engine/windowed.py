@@ -41,13 +41,24 @@ class WindowedEngine(AsrEngine):
         model: its name, as ``store`` knows it, or a path.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         compute_type: the arithmetic, by the library's name, or ``auto``.
+        named_by_client: a client gave the name: it is no path, and of models that are not on this machine only
+            Whisper's own are fetched.
     """
 
-    def __init__(self, model: str, store: ModelStore, *, device: str = "auto", compute_type: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str,
+        store: ModelStore,
+        *,
+        device: str = "auto",
+        compute_type: str = "auto",
+        named_by_client: bool = False,
+    ) -> None:
         self._name = model
         self._store = store
         self._device = device
         self._compute_type = compute_type
+        self._named_by_client = named_by_client
         self._model: Any = None
         self._capabilities: Capabilities | None = None
 

@@ -20,19 +20,20 @@ logger = logging.getLogger(__name__)
 _FILES = {"large": "large-v3", "turbo": "large-v3-turbo"}
 
 
-def find_checkpoint(name: str, store: ModelStore) -> Path:
+def find_checkpoint(name: str, store: ModelStore, *, allow_path: bool = True) -> Path:
     """The file of a model: an existing path, ``MODEL_DIR/<name>.pt``, or downloaded to there by openai-whisper.
 
     Args:
-        name: a model such as ``base``, or a path: it ends in ``.pt`` or begins as paths do. The operator's, not a
-            client's, who could look around on the disk with it.
+        name: a model such as ``base``, or a path: it ends in ``.pt`` or begins as paths do.
+        allow_path: whether it may be a path. Only for names that the operator gave: a client could look around on
+            the disk with it.
         store: says what ``MODEL_DIR`` is and whether a download is allowed.
 
     Raises:
         ModelNotFoundError: the model is not here, and may not or cannot be downloaded.
         ModelLoadError: its download failed, or ``MODEL_DIR`` cannot be written.
     """
-    if name.endswith(".pt") or name.startswith(("/", "./", "../", "~")):
+    if allow_path and (name.endswith(".pt") or name.startswith(("/", "./", "../", "~"))):
         return _existing_file(name)
     check_name(name)
     for stem in (name, _FILES.get(name, name)):

@@ -106,7 +106,7 @@ async def detect_language(request: Request, service: Service, upload: Upload, en
 
 
 @_router.get("/models", summary="The models of this service")
-async def models(service: Service) -> ModelList:
+def models(service: Service) -> ModelList:
     return ModelList(data=list(service.models()))
 
 
