@@ -1,6 +1,6 @@
 """Imports point one way, read from the code itself; and the settings' example file keeps up with the settings.
 
-    cli -> asr.app, tts.app -> api -> schemas, subtitles, voices, ... -> engine -> utils -> core.errors
+    cli -> asr.app, asr.batch, tts.app -> api -> schemas, subtitles, voices, ... -> engine -> utils -> core.errors
 
 ``core`` is open to all and imports ``utils`` at most. ``asr`` and ``tts`` never import each other.
 """
@@ -64,7 +64,7 @@ def allowed(importer: str, imported: str) -> bool:
         case "utils":
             return imported == f"{PACKAGE}.core.errors" or other == ""
         case "cli":
-            return other in {"core", "utils", ""} or other_part == "app"
+            return other in {"core", "utils", ""} or other_part in {"app", "batch"}
         case "__main__":
             return other == "cli"
     return False
@@ -128,6 +128,7 @@ def test_an_import_against_the_direction_is_caught(tmp_path: Path, module: str, 
     ("module", "code"),
     [
         ("cli", "from voice_stack.asr.app import create_app\nfrom voice_stack.tts import app"),
+        ("cli", "def late():\n    from voice_stack.asr.batch.command import transcribe_files"),
         ("__main__", "from voice_stack.cli import main"),
         ("asr.app", "from voice_stack.asr.api.api_v1.endpoints import openai\nfrom voice_stack.core import settings"),
         ("asr.api.api_v1.endpoints.openai", "from voice_stack.asr.subtitles import cues\nimport fastapi"),
@@ -146,7 +147,15 @@ def test_an_import_along_the_direction_passes(tmp_path: Path, module: str, code:
 
 def plant(source: Path, module: str, code: str) -> None:
     """Lay out a small package of the same shape, with ``code`` as one of its modules."""
-    others = ["cli", "asr.app", "asr.engine_factory", "asr.engine.base", "asr.schemas.openai", "asr.subtitles.cues"]
+    others = [
+        "cli",
+        "asr.app",
+        "asr.batch.command",
+        "asr.engine_factory",
+        "asr.engine.base",
+        "asr.schemas.openai",
+        "asr.subtitles.cues",
+    ]
     others += ["asr.api.api_v1.endpoints.bazarr", "tts.app", "tts.engine.base", "tts.voices.library"]
     others += ["core.errors", "core.settings", "utils.text"]
     for name in [*others, module]:

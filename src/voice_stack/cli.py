@@ -1,6 +1,7 @@
 """The ``voice-stack`` command."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import get_args
 from pydantic import ValidationError
 
 from voice_stack import __version__
-from voice_stack.core.errors import ConfigurationError, VoiceStackError
+from voice_stack.core.errors import ConfigurationError, InvalidRequestError, VoiceStackError
 from voice_stack.core.logging import setup_logging
 from voice_stack.core.process import fail
 from voice_stack.core.server import serve
 from voice_stack.core.settings import Service, Settings, load_settings
+from voice_stack.utils.language.whisper import language_code
 from voice_stack.utils.models.store import ModelInfo, ModelStore
 
 
@@ -25,8 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         setup_logging(settings.log_level, settings.log_format)
         if args.command in get_args(Service):
             return _serve(args, settings)
+        if args.command == "transcribe":
+            return _transcribe(args, settings)
         return _models(args, settings)
-    except ConfigurationError as error:
+    except (ConfigurationError, InvalidRequestError) as error:
         fail(error)
     except VoiceStackError as error:
         fail(error, code=1)
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
             "--workers", type=int, default=1, help="processes, each with a model of its own (default: 1)"
         )
         service.add_argument("--reload", action="store_true", help="restart when the source changes (for development)")
+    _add_transcribe(commands.add_parser("transcribe", help="write subtitles or text of files and folders"))
     models = commands.add_parser("models", help="list the models on this machine, or fetch one")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="list the models on this machine")
@@ -59,16 +64,83 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_transcribe(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Transcribe audio and video files, and all of them in folders, to files that are named after them: "
+        "talk.mp3 gives talk.srt, or talk.mp3.srt where there is a talk.wav too."
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder with all below it")
+    parser.add_argument(
+        "-f",
+        "--format",
+        action="append",
+        metavar="FORMATS",
+        help="srt, vtt, txt, json, tsv or jsonl; several with commas between (default: srt)",
+    )
+    parser.add_argument("-o", "--output-dir", type=Path, metavar="DIR", help="where to write (default: next to FILE)")
+    parser.add_argument("--language", type=_language, help="code or name (default: ASR_LANGUAGE, else it is detected)")
+    parser.add_argument(
+        "--task", choices=("transcribe", "translate"), default="transcribe", help="translate is to English"
+    )
+    parser.add_argument("--model", help="Whisper size, hub id, folder or file (default: ASR_MODEL)")
+    parser.add_argument("--prompt", help="text that came before, or words to expect")
+    parser.add_argument("--word-timestamps", action="store_true", help="words with their times in json and jsonl")
+    parser.add_argument("--max-line-chars", type=_count, metavar="N", help="width of a subtitle's lines (default: 42)")
+    parser.add_argument("--max-lines", type=_count, metavar="N", help="lines of a subtitle (default: 2)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist (default: keep them)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="write errors only")
+
+
+def _language(given: str) -> str:
+    try:
+        return language_code(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(given: str) -> int:
+    if not given.isdecimal() or int(given) < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return int(given)
+
+
+def _transcribe(args: argparse.Namespace, settings: Settings) -> int:
+    # Speech to text is imported where it is used: text to speech runs without what it needs.
+    from voice_stack.asr.batch.command import BatchOptions, parse_formats, transcribe_files
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    options = BatchOptions(
+        formats=parse_formats(args.format or ["srt"]),
+        output_dir=args.output_dir,
+        language=args.language,
+        task=args.task,
+        prompt=args.prompt,
+        word_timestamps=args.word_timestamps,
+        max_line_chars=args.max_line_chars,
+        max_lines=args.max_lines,
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    return transcribe_files(args.paths, _changed(settings, "--model", asr_model=args.model), options)
+
+
 def _serve(args: argparse.Namespace, settings: Settings) -> int:
     name: Service = args.command
     if args.workers < 1:
         raise ConfigurationError("--workers: give 1 or more")
-    changes = {f"{name}_{key}": value for key in ("host", "port") if (value := getattr(args, key)) is not None}
-    try:
-        settings = Settings.model_validate({**settings.model_dump(), **changes})
-    except ValidationError as error:
-        raise ConfigurationError(f"--port: {error.errors()[0]['msg']}") from error
+    settings = _changed(settings, "--port", **{f"{name}_host": args.host, f"{name}_port": args.port})
     return serve(name, settings, workers=args.workers, reload=args.reload)
+
+
+def _changed(settings: Settings, option: str, **changes: object) -> Settings:
+    """The settings with what the command line says instead; ``option`` is the one that may be wrong."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Settings.model_validate({**settings.model_dump(), **given})
+    except ValidationError as error:
+        raise ConfigurationError(f"{option}: {error.errors()[0]['msg']}") from error
 
 
 def _models(args: argparse.Namespace, settings: Settings) -> int:

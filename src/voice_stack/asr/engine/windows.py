@@ -13,6 +13,9 @@ from voice_stack.utils.audio.vad import Speech
 WINDOW_S = 28.0
 """Most speech in a window: Whisper decodes 30 s at once, and a little less keeps the last word off the edge."""
 
+MOST_GAP_S = 10.0
+"""Stretches further apart do not share a window: models write one sentence across the join, minutes long then."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -54,16 +57,18 @@ class Window:
 def join_speech(speech: Iterable[Speech | None], *, window_s: float = WINDOW_S) -> Iterator[Window | None]:
     """Join stretches into windows; passes on the None that marks a place where work can be abandoned."""
     waiting: list[Speech] = []
-    size = 0
+    size = end = 0
     for stretch in speech:
         if stretch is None:
             yield None
             continue
-        if waiting and size + stretch.samples.size > window_s * SAMPLE_RATE_HZ:
+        too_long = size + stretch.samples.size > window_s * SAMPLE_RATE_HZ
+        if waiting and (too_long or stretch.start - end > MOST_GAP_S * SAMPLE_RATE_HZ):
             yield _window(waiting)
             waiting, size = [], 0
         waiting.append(stretch)
         size += stretch.samples.size
+        end = stretch.start + stretch.samples.size
     if waiting:
         yield _window(waiting)
 

@@ -1,0 +1,1 @@
+"""Files and folders transcribed from the command line."""
