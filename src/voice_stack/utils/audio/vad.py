@@ -15,7 +15,8 @@ SAMPLE_RATE_HZ = 16_000
 WINDOW = 512
 """Samples that the model judges at a time: 32 ms."""
 _CONTEXT = 64
-_BATCH = 1024
+_MEMORY = 5 * SAMPLE_RATE_HZ // WINDOW
+_WARM_UP = SAMPLE_RATE_HZ // WINDOW
 
 
 @dataclass(frozen=True)
@@ -45,27 +46,47 @@ class Speech:
 
 
 class SpeechProbabilities:
-    """Silero's model over a stream: one probability for each 512 samples."""
+    """Silero's model over a stream: one probability for each 512 samples.
+
+    Its memory is cleared every five seconds, with a second of what came before to start from. Left alone it gets used
+    to a hum or a rush, and then takes speech above it for more of the same, for half a second or altogether.
+    """
 
     def __init__(self) -> None:
         from faster_whisper.vad import get_vad_model
 
         self._session = get_vad_model().session
+        self._seen = 0  # windows
+        self._recent = np.zeros((0, WINDOW), np.float32)
+        self._clear()
+
+    def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Judge whole windows: ``samples`` has a multiple of 512; returns shape (samples / 512,)."""
+        windows = samples.reshape(-1, WINDOW)
+        probabilities = [np.zeros(0, np.float32)]
+        while windows.size:
+            if self._seen % _MEMORY == 0:
+                self._clear()
+                if self._recent.size:
+                    self._run(self._recent)
+            following = windows[: _MEMORY - self._seen % _MEMORY]
+            probabilities.append(self._run(following))
+            self._seen += len(following)
+            self._recent = np.concatenate([self._recent, following])[-_WARM_UP:]
+            windows = windows[len(following) :]
+        return np.concatenate(probabilities)
+
+    def _clear(self) -> None:
         self._h: Any = np.zeros((1, 1, 128), np.float32)
         self._c: Any = np.zeros((1, 1, 128), np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
 
-    def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Judge whole windows: ``samples`` has a multiple of 512; returns shape (samples / 512,)."""
-        probabilities = []
-        for first in range(0, samples.size, _BATCH * WINDOW):
-            windows = samples[first : first + _BATCH * WINDOW].reshape(-1, WINDOW)
-            before = np.concatenate([self._context[None], windows[:-1, -_CONTEXT:]])
-            given = {"input": np.concatenate([before, windows], axis=1), "h": self._h, "c": self._c}
-            judged, self._h, self._c = self._session.run(None, given)
-            self._context = windows[-1, -_CONTEXT:]
-            probabilities.append(np.asarray(judged, np.float32).reshape(-1))
-        return np.concatenate(probabilities) if probabilities else np.zeros(0, np.float32)
+    def _run(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        before = np.concatenate([self._context[None], windows[:-1, -_CONTEXT:]])
+        given = {"input": np.concatenate([before, windows], axis=1), "h": self._h, "c": self._c}
+        judged, self._h, self._c = self._session.run(None, given)
+        self._context = windows[-1, -_CONTEXT:]
+        return np.asarray(judged, np.float32).reshape(-1)
 
 
 def find_speech(

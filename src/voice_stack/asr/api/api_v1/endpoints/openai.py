@@ -66,7 +66,8 @@ async def create_transcription(
             "Timestamps come with response_format=verbose_json only.", param="timestamp_granularities"
         )
     granularities = timestamp_granularities or ["segment"]
-    words = response_format in SUBTITLES or "word" in granularities or bool(include)
+    # The words' times make the segments' exact.
+    words = response_format in {*SUBTITLES, "verbose_json"} or bool(include)
     options = TranscribeOptions(
         language=language or None,
         prompt=prompt or None,
@@ -121,7 +122,7 @@ async def create_translation(
         task="translate",
         prompt=prompt or None,
         temperature=temperature,
-        word_timestamps=response_format in SUBTITLES,
+        word_timestamps=response_format in {*SUBTITLES, "verbose_json"},
     )
     transcript = await unless_disconnected(request, service.transcribe(file.file, options, model=model))
     return await asyncio.to_thread(render, transcript, response_format, granularities=("segment",), logprobs=False)
