@@ -68,6 +68,43 @@ def test_transcription_as_subtitles(asr_client: OpenAI, fox: Path) -> None:
         assert 0 <= cues[0].start < cues[-1].end <= 2889
 
 
+def test_transcription_as_a_stream(asr_client: OpenAI, fox: Path) -> None:
+    with fox.open("rb") as file:
+        events = list(asr_client.audio.transcriptions.create(model="whisper-1", file=file, stream=True))
+    *deltas, done = events
+    assert done.type == "transcript.text.done"
+    assert english_word_error_rate([FOX], [done.text]) <= 0.12
+    assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+    assert done.usage is not None
+    assert done.usage.total_tokens > 0
+
+
+def test_transcription_with_log_probabilities_chunking_and_the_package_s_other_model(
+    asr_client: OpenAI, fox: Path
+) -> None:
+    answer = asr_client.audio.transcriptions.create(
+        model="tiny.en",
+        file=fox,
+        include=["logprobs"],
+        chunking_strategy={"type": "server_vad", "threshold": 0.4, "silence_duration_ms": 300},
+    )
+    assert english_word_error_rate([FOX], [answer.text]) <= 0.12
+    assert answer.logprobs is not None
+    assert "".join(entry.token or "" for entry in answer.logprobs).strip() == answer.text
+    assert all((entry.logprob or 0) <= 0 for entry in answer.logprobs)
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK marks translations so
+def test_translation_is_english(asr_client: OpenAI, speech_dir: Path) -> None:
+    french = speech_dir / "fr" / "bonjour_monde.wav"
+    answer = asr_client.audio.translations.create(model="whisper-1", file=french)
+    assert "hello" in answer.text.lower()
+    srt = asr_client.audio.translations.create(model="whisper-1", file=french, response_format="srt")
+    assert len(pysubs2.SSAFile.from_string(str(srt), "srt")) == 1
+    with pytest.raises(openai.BadRequestError, match="cannot translate"):
+        asr_client.audio.translations.create(model="tiny.en", file=french)
+
+
 def test_recordings_in_nine_languages_are_recognised_and_written_down(
     asr_client: OpenAI, samples: list[Sample]
 ) -> None:
