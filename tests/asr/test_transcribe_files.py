@@ -18,7 +18,7 @@ from tests.conftest import SettingsFactory
 from tests.support.engines import FakeAsrEngine, Gate
 from tests.support.speech import wav_bytes
 from voice_stack.asr.batch.command import BatchOptions, parse_formats, transcribe_files
-from voice_stack.asr.batch.outputs import FORMATS
+from voice_stack.asr.subtitles.files import MEDIA_TYPES
 from voice_stack.cli import main
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, ModelLoadError
 from voice_stack.core.settings import Settings
@@ -46,8 +46,8 @@ def test_each_format_is_written_next_to_the_file_and_told_in_one_line(
     tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = media(tmp_path / "talk.mp3")
-    assert transcribe_files([source], settings, BatchOptions(formats=FORMATS), FakeAsrEngine()) == 0
-    outputs = [tmp_path / f"talk.{format_}" for format_ in FORMATS]
+    assert transcribe_files([source], settings, BatchOptions(formats=tuple(MEDIA_TYPES)), FakeAsrEngine()) == 0
+    outputs = [tmp_path / f"talk.{format_}" for format_ in MEDIA_TYPES]
     assert files_below(tmp_path) == sorted(["talk.mp3", *(path.name for path in outputs)])
     assert capsys.readouterr().out == f"{source} -> {', '.join(map(str, outputs))}\n"
     (cue,) = pysubs2.load(str(tmp_path / "talk.srt"))

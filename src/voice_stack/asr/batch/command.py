@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from voice_stack.asr.batch.jobs import Job, Problem, Source, find_sources, plan_jobs
-from voice_stack.asr.batch.outputs import FORMATS, SUBTITLES, OutputError, SegmentStore, StagedFiles, render, writing
+from voice_stack.asr.batch.outputs import OutputError, SegmentStore, StagedFiles, writing
 from voice_stack.asr.engine.base import AsrEngine, Language, Position, Segment, TranscribeOptions
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.asr.requests import resolve_options
 from voice_stack.asr.subtitles.cues import LayoutOptions
+from voice_stack.asr.subtitles.files import MEDIA_TYPES, SUBTITLES, file_text
 from voice_stack.core.errors import ConfigurationError, VoiceStackError
 from voice_stack.core.settings import Settings
 from voice_stack.utils.audio.decode import decode_audio
@@ -45,9 +46,11 @@ class BatchOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        unknown = [format_ for format_ in self.formats if format_ not in FORMATS]
+        unknown = [format_ for format_ in self.formats if format_ not in MEDIA_TYPES]
         if unknown or not self.formats:
-            raise ConfigurationError(f"--format: {', '.join(unknown) or 'nothing'} was given; use {', '.join(FORMATS)}")
+            raise ConfigurationError(
+                f"--format: {', '.join(unknown) or 'nothing'} was given; use {', '.join(MEDIA_TYPES)}"
+            )
         if self.output_dir is not None and self.output_dir.exists() and not self.output_dir.is_dir():
             raise ConfigurationError(f"--output-dir: {self.output_dir} is a file")
 
@@ -139,7 +142,7 @@ class _Work:
             language, duration_s = self._hear(source, segments, title, check_interrupts)
             with closing(StagedFiles()) as files:
                 for format_, target in job.targets.items():
-                    parts = render(
+                    parts = file_text(
                         format_,
                         segments,
                         duration_s=duration_s,

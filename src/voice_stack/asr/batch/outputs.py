@@ -6,19 +6,10 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from voice_stack.asr.engine.base import Segment
-from voice_stack.asr.subtitles.cues import LayoutOptions
-from voice_stack.asr.subtitles.layout import lay_out
-from voice_stack.asr.subtitles.timing import spoken_words
-from voice_stack.asr.subtitles.writers import write_json, write_jsonl, write_srt, write_tsv, write_txt, write_vtt
-
-SUBTITLES = {"srt": write_srt, "vtt": write_vtt}
-LISTS = {"txt": write_txt, "tsv": write_tsv, "jsonl": write_jsonl}
-FORMATS = ("srt", "vtt", "txt", "json", "tsv", "jsonl")
 
 
 class OutputError(Exception):
@@ -59,23 +50,6 @@ class SegmentStore:
                 yield pickle.load(self._file)  # noqa: S301 - nobody else can write to it
             except EOFError:
                 return
-
-
-def render(
-    format_: str,
-    segments: Iterable[Segment],
-    *,
-    duration_s: float,
-    language: str,
-    words: bool,
-    layout: LayoutOptions,
-) -> Iterator[str]:
-    """The text of a file, in parts. ``words``: whether the JSON formats list them where segments have them."""
-    if format_ in SUBTITLES:
-        return SUBTITLES[format_](lay_out(spoken_words(segments), duration_s, layout))
-    if not words:
-        segments = (replace(segment, words=()) for segment in segments)
-    return write_json(segments, language) if format_ == "json" else LISTS[format_](segments)
 
 
 class StagedFiles:

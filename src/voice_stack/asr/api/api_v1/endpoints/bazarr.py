@@ -12,8 +12,9 @@ from fastapi import APIRouter, Depends, File, Query, Request, Response, UploadFi
 from voice_stack import __version__
 from voice_stack.asr.api.api_v1.endpoints.openai import get_service
 from voice_stack.asr.engine.base import TranscribeOptions
-from voice_stack.asr.formats import FILE_FORMATS, FileFormat, write_file
+from voice_stack.asr.formats import as_file
 from voice_stack.asr.service import AsrService, Decode
+from voice_stack.asr.subtitles.files import MEDIA_TYPES, SUBTITLES, FileFormat
 from voice_stack.core.disconnect import unless_disconnected
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.core.models_api import ModelList
@@ -68,7 +69,7 @@ async def asr(
         task=task,
         language=language or None,
         prompt=initial_prompt or None,
-        word_timestamps=word_timestamps or output in {"srt", "vtt"},
+        word_timestamps=word_timestamps or output in SUBTITLES,
     )
 
     async def subtitles() -> bytes:
@@ -77,13 +78,13 @@ async def asr(
         async def work() -> bytes:
             with _own(upload) as source:
                 transcript = await service.transcribe(source, options, decode=_decoder(encode))
-            return await asyncio.to_thread(write_file, transcript, output)
+            return await asyncio.to_thread(as_file, transcript, output)
 
         return await service.results.result(f"{digest} {encode} {output} {options}", work)
 
     body = await unless_disconnected(request, subtitles())
     # Bazarr takes an empty body for a failure, and silence is none.
-    return Response(body or b"\n", media_type=FILE_FORMATS[output])
+    return Response(body or b"\n", media_type=MEDIA_TYPES[output])
 
 
 @_router.post("/detect-language", summary="The language of an upload, by its speech")

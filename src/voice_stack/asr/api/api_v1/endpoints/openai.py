@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 
 from voice_stack.asr.api.api_v1.chunking import chunking
 from voice_stack.asr.engine.base import Segment, Step, TranscribeOptions
-from voice_stack.asr.formats import SUBTITLES, render
+from voice_stack.asr.formats import render
 from voice_stack.asr.schemas.openai import TranscriptTextDelta, TranscriptTextDone
 from voice_stack.asr.service import AsrService
+from voice_stack.asr.subtitles.files import SUBTITLES
 from voice_stack.asr.transcript import TranscriptBuilder
 from voice_stack.core.disconnect import unless_disconnected
 from voice_stack.core.errors import InvalidRequestError
