@@ -150,6 +150,20 @@ def test_the_language_of_speech_that_begins_late_is_detected(load_engine: LoadEn
     assert detected.code == "pt"
 
 
+def test_a_word_of_another_language_at_the_beginning_does_not_decide(
+    load_engine: LoadEngine, recordings: Recordings
+) -> None:
+    pause = np.zeros(12 * 16_000, np.float32)
+    fox = recordings["quick_brown_fox"]
+    audio = np.concatenate([recordings["bonjour_monde"], pause, fox, fox, fox])
+    language, *steps = steps_of(load_engine("base"), audio)
+    assert isinstance(language, Language)
+    assert language.code == "en"
+    assert sum("fox" in step.text for step in steps if isinstance(step, Segment)) >= 2
+    (detected,) = (step for step in load_engine("base").detect_language([audio]) if step)
+    assert detected == language
+
+
 def test_a_language_that_was_asked_for_is_written(load_engine: LoadEngine, fox: AudioBlock) -> None:
     language, *steps = steps_of(load_engine("base"), fox, options=TranscribeOptions(language="de"))
     assert language == Language("de", 1.0)

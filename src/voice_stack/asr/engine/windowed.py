@@ -1,9 +1,10 @@
 """From a stream of audio to segments, for engines whose models decode one window at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from voice_stack.asr.engine.base import (
@@ -24,8 +25,10 @@ from voice_stack.utils.audio.vad import VadOptions, find_speech
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.speakable import has_speech
 
+# A film may begin with a cry, or with music that passes for one: a second of it says little about the language.
+_ENOUGH_S = 8.0
+_MOST_S = 60.0
 _SURE = 0.5
-_LANGUAGE_WINDOWS = 3
 
 # Text made of noise, hum and music had a no-speech probability of 0.7 to 0.83 and a mean log probability of -0.63 to
 # -0.94; of speech, clear or in noise, no segment with more than 0.6 of the first had less than -0.56 of the second.
@@ -101,49 +104,58 @@ class WindowedEngine(AsrEngine):
                 heard_s += block.size / SAMPLE_RATE_HZ
                 yield block
 
-        language: Language | None = None
-        speech = find_speech(counted(), options.vad or VadOptions())
-        for window in join_speech(speech):
+        windows = join_speech(find_speech(counted(), options.vad or VadOptions()))
+        if options.language is None:
+            language, windows = yield from self._tell_language(windows)
+        else:
+            language = Language(options.language, 1.0)
+        spoken = False
+        for window in windows:
             if window is None:
                 yield None
                 continue
-            if language is None:
-                language = self._choose(window, options)
+            if not spoken and language is not None:
+                spoken = True
                 yield language
-            before = ""
-            segments = self._decode(window.samples, replace(options, language=language.code))
-            for segment in _snapped(segments, window.samples) if options.word_timestamps else segments:
-                if not _is_invented(segment, before):
-                    yield _in_upload(segment, window)
-                before = segment.text
+            yield from self._segments(window, replace(options, language=language.code if language else None))
             yield Position(heard_s)
         yield Position(heard_s)
 
     def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
-        total: dict[str, float] = {}
-        looked = 0
-        for window in join_speech(find_speech(audio)):
-            if window is None:
-                yield None
-                continue
-            for code, probability in self._languages(window.samples).items():
-                total[code] = total.get(code, 0.0) + probability
-            looked += 1
-            if looked == _LANGUAGE_WINDOWS or max(total.values()) / looked > _SURE:
-                break
+        language, _ = yield from self._tell_language(join_speech(find_speech(audio)))
+        yield language
+
+    def _tell_language(
+        self, windows: Iterator[Window | None]
+    ) -> Generator[None, None, tuple[Language | None, Iterator[Window | None]]]:
+        """Listen until the language is clear, or all was heard; returns it with all of the windows again."""
+        total: dict[str, float] = defaultdict(float)
+        listened_s = 0.0
+        heard: list[Window] = []
+        for window in windows:
             yield None
-        if total:
-            yield _likeliest(total, looked)
+            if window is None:
+                continue
+            heard.append(window)
+            seconds = window.samples.size / SAMPLE_RATE_HZ
+            listened_s += seconds
+            for code, probability in self._languages(window.samples).items():
+                total[code] += probability * seconds
+            sure = listened_s >= _ENOUGH_S and max(total.values()) > _SURE * listened_s
+            if sure or listened_s >= _MOST_S:
+                break
+        if not heard:
+            return None, windows
+        code = max(total, key=total.__getitem__)
+        return Language(code, total[code] / listened_s), chain(heard, windows)
 
-    def _choose(self, window: Window, options: TranscribeOptions) -> Language:
-        if options.language is not None:
-            return Language(options.language, 1.0)
-        return _likeliest(self._languages(window.samples), 1)
-
-
-def _likeliest(total: dict[str, float], windows: int) -> Language:
-    code = max(total, key=total.__getitem__)
-    return Language(code, total[code] / windows)
+    def _segments(self, window: Window, options: TranscribeOptions) -> Iterator[Segment]:
+        before = ""
+        segments = self._decode(window.samples, options)
+        for segment in _snapped(segments, window.samples) if options.word_timestamps else segments:
+            if not _is_invented(segment, before):
+                yield _in_upload(segment, window)
+            before = segment.text
 
 
 def _is_invented(segment: Segment, before: str) -> bool:

@@ -143,6 +143,7 @@ class TranscriptionVerbose(BaseModel):
 
     task: Literal["transcribe", "translate"] = "transcribe"
     language: str
+    language_probability: float | None = None  # ours, beyond OpenAI's; 1.0 where the request named the language
     duration: float
     text: str
     segments: list[TranscriptionSegment] | None = None
@@ -155,6 +156,7 @@ class TranscriptionVerbose(BaseModel):
         return cls(
             task=transcript.task,
             language=_language_name(transcript),
+            language_probability=round(transcript.language.probability, 4) if transcript.language else None,
             duration=_seconds(transcript.duration_s),
             text=transcript.text,
             segments=(
