@@ -159,7 +159,7 @@ def test_a_word_of_another_language_at_the_beginning_does_not_decide(
     language, *steps = steps_of(load_engine("base"), audio)
     assert isinstance(language, Language)
     assert language.code == "en"
-    assert sum("fox" in step.text for step in steps if isinstance(step, Segment)) >= 2
+    assert "".join(step.text for step in steps if isinstance(step, Segment)).count("fox") >= 2
     (detected,) = (step for step in load_engine("base").detect_language([audio]) if step)
     assert detected == language
 
