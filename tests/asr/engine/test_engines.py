@@ -164,6 +164,16 @@ def test_a_word_of_another_language_at_the_beginning_does_not_decide(
     assert detected == language
 
 
+@pytest.mark.parametrize(("times", "pause_s"), [(3, 0.0), (6, 0.5), (6, 2.0)])
+def test_a_sentence_said_several_times_is_written_as_often(
+    load_engine: LoadEngine, fox: AudioBlock, times: int, pause_s: float
+) -> None:
+    pause = np.zeros(round(pause_s * 16_000), np.float32)
+    audio = np.concatenate([part for _ in range(times) for part in (fox, pause)])
+    _, *steps = steps_of(load_engine("base"), audio, options=TranscribeOptions(language="en"))
+    assert "".join(step.text for step in steps if isinstance(step, Segment)).count("fox") == times
+
+
 def test_a_language_that_was_asked_for_is_written(load_engine: LoadEngine, fox: AudioBlock) -> None:
     language, *steps = steps_of(load_engine("base"), fox, options=TranscribeOptions(language="de"))
     assert language == Language("de", 1.0)

@@ -81,7 +81,7 @@ class FasterWhisperEngine(WindowedEngine):
             raise EngineError(f"faster-whisper failed: {error}") from error
         return {code: float(probability) for code, probability in probabilities}
 
-    def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
+    def _decode(self, samples: AudioBlock, options: TranscribeOptions, *, fall_back: bool) -> Iterator[Segment]:
         try:
             segments, _ = self._model.transcribe(
                 samples,
@@ -92,7 +92,7 @@ class FasterWhisperEngine(WindowedEngine):
                 beam_size=options.beam_size,
                 # Samples in a batch would each have their own copy of the audio for cross-attention: 37 MB with base.
                 best_of=1,
-                temperature=options.temperature or _FALLBACK_TEMPERATURES,
+                temperature=_FALLBACK_TEMPERATURES if fall_back and not options.temperature else options.temperature,
                 word_timestamps=options.word_timestamps,
                 max_new_tokens=_MAX_NEW_TOKENS,
                 condition_on_previous_text=False,

@@ -81,7 +81,7 @@ class WhisperEngine(WindowedEngine):
             _, probabilities = self._model.detect_language(mel.to(self._model.device))
         return {code: float(probability) for code, probability in probabilities.items()}
 
-    def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
+    def _decode(self, samples: AudioBlock, options: TranscribeOptions, *, fall_back: bool) -> Iterator[Segment]:
         with _translated():
             result = self._model.transcribe(
                 samples,
@@ -93,7 +93,7 @@ class WhisperEngine(WindowedEngine):
                 condition_on_previous_text=False,
                 beam_size=options.beam_size,
                 best_of=_BEST_OF,
-                temperature=options.temperature or _FALLBACK_TEMPERATURES,
+                temperature=_FALLBACK_TEMPERATURES if fall_back and not options.temperature else options.temperature,
                 word_timestamps=options.word_timestamps and self.capabilities.word_timestamps,
                 fp16=self._half,
                 verbose=None,

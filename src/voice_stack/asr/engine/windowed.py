@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -34,7 +34,15 @@ _SURE = 0.5
 # -0.94; of speech, clear or in noise, no segment with more than 0.6 of the first had less than -0.56 of the second.
 _NO_SPEECH_PROB = 0.6
 _NO_SPEECH_LOGPROB = -0.6
-_REPETITIVE = 2.4  # compression ratio; the same bound as in openai-whisper
+# The bounds of openai-whisper on compression ratio and mean log probability.
+_REPETITIVE = 2.4
+_IMPROBABLE = -1.0
+
+_LEAST_PART_S = 3.0
+# Of speech with short pauses. One sentence said three times and written once is 5.
+_LEAST_CHARS_PER_S = 6.0
+_LONG_S = 5.0
+_DENSE_SCRIPTS = {"zh", "ja", "yue", "ko"}
 
 
 class WindowedEngine(AsrEngine):
@@ -80,8 +88,11 @@ class WindowedEngine(AsrEngine):
         return self._capabilities
 
     @abstractmethod
-    def _decode(self, samples: AudioBlock, options: TranscribeOptions) -> Iterator[Segment]:
+    def _decode(self, samples: AudioBlock, options: TranscribeOptions, *, fall_back: bool) -> Iterator[Segment]:
         """Decode one window in ``options.language``; times are seconds in the window.
+
+        Args:
+            fall_back: whether a text that repeats itself or is improbable is tried again at higher temperatures.
 
         Raises:
             EngineError: the engine failed.
@@ -149,13 +160,43 @@ class WindowedEngine(AsrEngine):
         code = max(total, key=total.__getitem__)
         return Language(code, total[code] / listened_s), chain(heard, windows)
 
-    def _segments(self, window: Window, options: TranscribeOptions) -> Iterator[Segment]:
-        before = ""
-        segments = self._decode(window.samples, options)
-        for segment in _snapped(segments, window.samples) if options.word_timestamps else segments:
-            if not _is_invented(segment, before):
-                yield _in_upload(segment, window)
-            before = segment.text
+    def _segments(self, window: Window, options: TranscribeOptions) -> Iterator[Segment | None]:
+        for part, segments in self._parts(window, options):
+            before = ""
+            for segment in _snapped(segments, part.samples) if options.word_timestamps else segments:
+                if not _is_invented(segment, before):
+                    yield _in_upload(segment, part)
+                before = segment.text
+            yield None
+
+    def _parts(self, window: Window, options: TranscribeOptions) -> Iterator[tuple[Window, list[Segment]]]:
+        """Decode a window; where its text cannot be what was said, by halves: short ones do not go wrong that way."""
+        seconds = window.samples.size / SAMPLE_RATE_HZ
+        last_try = options.temperature > 0 or seconds < 2 * _LEAST_PART_S
+        segments = list(self._decode(window.samples, options, fall_back=last_try))
+        if last_try or not _is_doubtful(segments, seconds, options.language):
+            yield window, segments
+            return
+        for half in window.halves():
+            yield from self._parts(half, options)
+
+
+def _is_doubtful(segments: Sequence[Segment], seconds: float, language: str | None) -> bool:
+    """Whether a text repeats itself, is improbable, or is too short for the time that it took to say."""
+    if not segments:
+        return False
+    least_chars_per_s = _LEAST_CHARS_PER_S / (3 if language in _DENSE_SCRIPTS else 1)
+    chars = [len(segment.text.strip()) for segment in segments]
+    lengths_s = [segment.end_s - segment.start_s for segment in segments]
+    thin = any(
+        length_s >= _LONG_S and count < least_chars_per_s * length_s
+        for count, length_s in zip([*chars, sum(chars)], [*lengths_s, seconds], strict=True)
+    )
+    return thin or any(
+        segment.compression_ratio > _REPETITIVE
+        or (segment.avg_logprob < _IMPROBABLE and segment.no_speech_prob <= _NO_SPEECH_PROB)
+        for segment in segments
+    )
 
 
 def _is_invented(segment: Segment, before: str) -> bool:

@@ -16,6 +16,9 @@ WINDOW_S = 28.0
 MOST_GAP_S = 10.0
 """Stretches further apart do not share a window: models write one sentence across the join, minutes long then."""
 
+_FRAME = SAMPLE_RATE_HZ // 50
+_QUIET_FRAMES = 10
+
 
 @dataclass(frozen=True)
 class Window:
@@ -31,16 +34,34 @@ class Window:
         At the join of two stretches an end belongs to the first one and a start to the second.
         """
         sample = round(time_s * SAMPLE_RATE_HZ)
-        return self._in_upload(sample, max(0, bisect_right(self.offsets, sample - is_end) - 1))
+        return self._in_upload(sample, self._stretch(sample - is_end))
 
     def upload_span(self, start_s: float, end_s: float) -> tuple[float, float]:
         """The same for the start and the end of a word: it lies in one stretch, the one that it overlaps most."""
         first, last = round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
-        index = max(0, bisect_right(self.offsets, first) - 1)
+        index = self._stretch(first)
         index = max(
             range(index, max(index, bisect_left(self.offsets, last) - 1) + 1), key=partial(self._overlap, first, last)
         )
         return self._in_upload(first, index), self._in_upload(last, index)
+
+    def halves(self) -> "tuple[Window, Window]":
+        """Two windows, cut where it is quietest in the middle half; joins of stretches are quiet."""
+        frames = self.samples[: self.samples.size - self.samples.size % _FRAME].reshape(-1, _FRAME)
+        quarter = len(frames) // 4
+        loudness = np.convolve(np.mean(np.square(frames), axis=1), np.ones(_QUIET_FRAMES), "same")
+        at = (quarter + int(np.argmin(loudness[quarter : 3 * quarter]))) * _FRAME
+        return self._part(0, at), self._part(at, self.samples.size)
+
+    def _part(self, first: int, last: int) -> "Window":
+        begins = [first, *(offset for offset in self.offsets if first < offset < last)]
+        starts = [
+            self.starts[index] + begin - self.offsets[index] for begin in begins for index in [self._stretch(begin)]
+        ]
+        return Window(self.samples[first:last], tuple(begin - first for begin in begins), tuple(starts))
+
+    def _stretch(self, sample: int) -> int:
+        return max(0, bisect_right(self.offsets, sample) - 1)
 
     def _overlap(self, first: int, last: int, index: int) -> int:
         begin, end = self._bounds(index)
