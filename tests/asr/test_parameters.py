@@ -201,6 +201,17 @@ async def test_words_to_expect_reach_the_engine_in_each_spelling(make_settings: 
     assert [options.hotwords for options in engine.options] == ["Zanzibar, Bazarr"] * 2
 
 
+async def test_the_verbose_route_takes_the_same_parameters(make_settings: SettingsFactory) -> None:
+    engine = FakeAsrEngine()
+    form = {"hotwords": "Zanzibar", "chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "0.7"}
+    async with client_of(create_app(make_settings(), engine)) as client:
+        assert (await client.post(f"{PATH}/verbose", files=upload(), data=form)).status_code == 200
+    (options,) = engine.options
+    assert options.hotwords == "Zanzibar"
+    assert options.vad is not None
+    assert options.vad.threshold == 0.7
+
+
 async def test_several_streams_take_turns(make_settings: SettingsFactory) -> None:
     async with client_of(create_app(make_settings(), FakeAsrEngine(["word"] * 30))) as client:
         answers = await asyncio.gather(*(client.post(PATH, files=upload(), data={"stream": "true"}) for _ in range(4)))

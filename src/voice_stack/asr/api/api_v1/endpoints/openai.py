@@ -41,6 +41,8 @@ LanguageName = Annotated[str | None, Form(description="code or name; left out, i
 Prompt = Annotated[str | None, Form(description="text that came before, or words to expect")]
 Temperature = Annotated[float, Form(ge=0, le=1)]
 Format = Annotated[Literal["json", "text", "srt", "verbose_json", "vtt"], Form()]
+Keywords = Annotated[list[str] | None, Form(alias="keywords[]", description="words to expect")]
+Hotwords = Annotated[str | None, Form(description="words to expect, separated by commas")]
 Granularity = Literal["word", "segment"]
 
 
@@ -57,8 +59,8 @@ async def create_transcription(
     temperature: Temperature = 0.0,
     timestamp_granularities: Annotated[list[Granularity] | None, Form(alias="timestamp_granularities[]")] = None,
     include: Annotated[list[Literal["logprobs"]] | None, Form(alias="include[]")] = None,
-    keywords: Annotated[list[str] | None, Form(alias="keywords[]", description="words to expect")] = None,
-    hotwords: Annotated[str | None, Form(description="words to expect, separated by commas")] = None,
+    keywords: Keywords = None,
+    hotwords: Hotwords = None,
     stream: Annotated[bool, Form(description="server-sent events while decoding goes on")] = False,
 ) -> Response:
     """Transcribe one upload; silence gives an empty text."""
@@ -72,7 +74,7 @@ async def create_transcription(
     options = TranscribeOptions(
         language=language or None,
         prompt=prompt or None,
-        hotwords=", ".join([*(keywords or []), *([hotwords] if hotwords else [])]) or None,
+        hotwords=_expected(keywords, hotwords),
         temperature=temperature,
         word_timestamps=words,
         vad=vad,
@@ -92,15 +94,23 @@ async def create_transcription(
 async def create_verbose_transcription(
     request: Request,
     service: Service,
+    vad: Annotated[VadOptions | None, Depends(chunking)],
     file: Upload,
     model: ModelName = "whisper-1",
     language: LanguageName = None,
     prompt: Prompt = None,
     temperature: Temperature = 0.0,
+    keywords: Keywords = None,
+    hotwords: Hotwords = None,
 ) -> Response:
     """Transcribe one upload, with everything that is known of it."""
     options = TranscribeOptions(
-        language=language or None, prompt=prompt or None, temperature=temperature, word_timestamps=True
+        language=language or None,
+        prompt=prompt or None,
+        hotwords=_expected(keywords, hotwords),
+        temperature=temperature,
+        word_timestamps=True,
+        vad=vad,
     )
     transcript = await unless_disconnected(request, service.transcribe(file.file, options, model=model))
     return await asyncio.to_thread(
@@ -127,6 +137,10 @@ async def create_translation(
     )
     transcript = await unless_disconnected(request, service.transcribe(file.file, options, model=model))
     return await asyncio.to_thread(render, transcript, response_format, granularities=("segment",), logprobs=False)
+
+
+def _expected(keywords: list[str] | None, hotwords: str | None) -> str | None:
+    return ", ".join([*(keywords or []), *([hotwords] if hotwords else [])]) or None
 
 
 async def _events(
