@@ -7,11 +7,13 @@
     ├── NotFoundError                   404  code not_found
     │   ├── ModelNotFoundError          404  code model_not_found
     │   └── VoiceNotFoundError          404  code voice_not_found
+    ├── ConflictError                   409  code conflict
     ├── UploadTooLargeError             413  code upload_too_large
     ├── UnavailableError                503  Retry-After
     │   ├── QueueFullError              503  code queue_full
     │   ├── StoppingError               503  code stopping
-    │   └── ModelLoadError              503  code model_unavailable
+    │   ├── ModelLoadError              503  code model_unavailable
+    │   └── DeviceLostError             503  code device_lost
     ├── EngineError                     500  code engine_error
     └── ConfigurationError              never sent: the process ends with exit code 2
 
@@ -96,8 +98,16 @@ class VoiceNotFoundError(NotFoundError):
     code = "voice_not_found"
 
 
+class ConflictError(VoiceStackError):
+    """What the request would make or remove stands against what is there."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
 class UploadTooLargeError(VoiceStackError):
-    """The request body is larger than ``MAX_UPLOAD_MB``."""
+    """The request body is larger than the service takes at this path."""
 
     status = 413
     type = "invalid_request_error"
@@ -136,6 +146,12 @@ class ModelLoadError(UnavailableError):
     """The configured model could not be loaded."""
 
     code = "model_unavailable"
+
+
+class DeviceLostError(UnavailableError):
+    """The GPU failed in a way that this process cannot recover from; the service starts anew."""
+
+    code = "device_lost"
 
 
 class EngineError(VoiceStackError):

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     tts_model: str = Field(
         "tts_models/multilingual/multi-dataset/xtts_v2", description="coqui model name or checkpoint folder"
     )
+    coqui_tos_agreed: bool = Field(
+        False, description="1 accepts the licence of the XTTS-v2 weights (CPML: no commercial use)"
+    )
     tts_voice_dir: Path = Field(
         Path("voices"), description="voice samples (.wav) and Piper voices (.onnx + .onnx.json)"
     )

@@ -37,14 +37,17 @@ def create_engine(settings: Settings) -> TtsEngine:
         ConfigurationError: the engine is not installed.
     """
     chosen = choose_engine(settings.tts_engine, lambda module: find_spec(module) is not None)
-    if chosen == "coqui" and settings.tts_engine == "auto" and find_spec("piper") is not None:
-        chosen = "piper"  # coqui-tts may be installed, but its engine is not part of this version
+    store = ModelStore(settings.model_dir, offline=settings.hf_hub_offline)
     if chosen == "coqui":
-        raise ConfigurationError("TTS_ENGINE 'coqui' is not part of this version; use piper")
+        from voice_stack.tts.engine.coqui import CoquiEngine
+
+        return CoquiEngine(
+            settings.tts_model, store, licence_accepted=settings.coqui_tos_agreed, device=settings.tts_device
+        )
     from voice_stack.tts.engine.piper import PiperEngine
 
     return PiperEngine(
-        ModelStore(settings.model_dir, offline=settings.hf_hub_offline),
+        store,
         settings.tts_voice_dir,
         default_voice=settings.tts_default_voice,
         device=settings.tts_device,

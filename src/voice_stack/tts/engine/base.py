@@ -3,9 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+ANY_LANGUAGE = "mul"
+"""ISO 639-2 for several languages: a voice that has none of its own."""
 
 
 @dataclass(frozen=True)
@@ -13,6 +17,16 @@ class Capabilities:
     """What an engine can do."""
 
     cloning: bool = False  # speaks with the voice of a sample
+    languages: tuple[str, ...] = ()  # what every voice speaks beside its own; empty: nothing
+    speeds: tuple[float, float] = (1.0, 1.0)  # the slowest and the fastest that it speaks by itself
+
+
+@dataclass(frozen=True)
+class VoiceSample:
+    """A recording that a voice is cloned from."""
+
+    path: Path
+    sha256: str  # of the file's bytes
 
 
 @dataclass(frozen=True)
@@ -21,7 +35,9 @@ class Voice:
 
     id: str
     name: str  # of the speaker
-    language: str  # BCP 47, as in en-US
+    language: str  # BCP 47, as in en-US; or ANY_LANGUAGE
+    samples: tuple[VoiceSample, ...] = ()  # what it is cloned from; empty: it is the engine's own
+    created_at: int = 0  # Unix time in seconds; 0: unknown
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,9 @@ class SynthesisOptions:
     """How to say one piece of text."""
 
     voice: Voice
+    language: str | None = None  # to speak, as in en or zh; None: the voice's own
+    speed: float = 1.0  # 2.0 is twice as fast; within the engine's own speeds
+    seed: int | None = None  # the same seed gives the same speech, where chance plays a part; None: by chance
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,11 @@ class TtsEngine(ABC):
 
     @abstractmethod
     def voices(self) -> Sequence[Voice]:
-        """The voices, in the order of preference; valid after ``load``."""
+        """The engine's own voices, in the order of preference; valid after ``load``. May look at the disk."""
+
+    def max_chars(self, language: str) -> int | None:  # noqa: ARG002 - for engines that have a limit
+        """The most characters that are spoken well at once in a language; None: any number."""
+        return None
 
     @abstractmethod
     def synthesize(self, text: str, options: SynthesisOptions) -> Iterator[AudioChunk]:
