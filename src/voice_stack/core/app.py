@@ -42,6 +42,7 @@ def build_app(
     api: APIRouter,
     *,
     body_limit: BodyLimit,
+    other_limits: Mapping[str, BodyLimit] | None = None,
     at_root: Sequence[APIRouter] = (),
     open_paths: Sequence[str] = (),
 ) -> FastAPI:
@@ -49,6 +50,7 @@ def build_app(
 
     Args:
         api: served under ``API_V1_STR``.
+        other_limits: limits on request bodies by the path below ``API_V1_STR`` that they hold for.
         at_root: served as they are.
         open_paths: served without an API key, as health is.
     """
@@ -65,7 +67,8 @@ def build_app(
     # The last added is the outermost.
     if settings.api_keys:
         app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=(*HEALTH_PATHS, *open_paths))
-    app.add_middleware(BodyLimitMiddleware, limit=body_limit)
+    elsewhere = {f"{settings.api_v1_str}{path}": limit for path, limit in (other_limits or {}).items()}
+    app.add_middleware(BodyLimitMiddleware, limit=body_limit, elsewhere=elsewhere)
     app.add_middleware(RequestContextMiddleware)
     if settings.cors_origins:
         app.add_middleware(

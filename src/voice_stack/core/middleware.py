@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -86,10 +87,10 @@ class RequestContextMiddleware:
 
 @dataclass(frozen=True)
 class BodyLimit:
-    """How large a request may be, which setting says so, and which parameter is the large one."""
+    """How large a request may be, which setting says so (None: none does), and which parameter is the large one."""
 
     max_bytes: int
-    setting: str
+    setting: str | None
     param: str
 
 
@@ -99,17 +100,22 @@ class BodyLimitMiddleware:
     A declared ``Content-Length`` is checked before anything is read. When an answer is ready before the body has
     arrived, the rest is read and dropped for ``DRAIN_S`` at most: closing a socket with unread data would reset the
     connection, and many clients would then never see the answer.
+
+    Args:
+        elsewhere: other limits, by the path that they hold for and below.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: BodyLimit) -> None:
+    def __init__(self, app: ASGIApp, *, limit: BodyLimit, elsewhere: Mapping[str, BodyLimit]) -> None:
         self._app = app
         self._limit = limit
+        self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._limit)
+        limit = self._limit_at(scope["path"])
+        body = _Body(receive, limit)
 
         async def send_then_drain(message: Message) -> None:
             if message["type"] == "http.response.start" and body.worth_draining:
@@ -124,12 +130,18 @@ class BodyLimitMiddleware:
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         body.expects_continue = headers.get("expect", "").lower() == "100-continue"
-        if declared.isdigit() and int(declared) > self._limit.max_bytes:
+        if declared.isdigit() and int(declared) > limit.max_bytes:
             body.refused = True
             await error_response(body.too_large())(scope, receive, send_then_drain)
             return
         body.absent = declared == "0" or (not declared and "transfer-encoding" not in headers)
         await self._app(scope, body.receive, send_then_drain)
+
+    def _limit_at(self, path: str) -> BodyLimit:
+        for start, limit in self._elsewhere.items():
+            if f"{path}/".startswith(f"{start}/"):
+                return limit
+        return self._limit
 
 
 class _Body:
@@ -150,9 +162,9 @@ class _Body:
 
     def too_large(self) -> UploadTooLargeError:
         limit = self._limit
+        way_out = f"send less at a time, or ask the operator to raise {limit.setting}" if limit.setting else "send less"
         return UploadTooLargeError(
-            f"The request is larger than this service's limit of {limit.max_bytes / 2**20:.4g} MiB; send less at a "
-            f"time, or ask the operator to raise {limit.setting}.",
+            f"The request is larger than this service's limit of {limit.max_bytes / 2**20:.4g} MiB; {way_out}.",
             param=limit.param,
         )
 

@@ -1,4 +1,4 @@
-"""Shapes of OpenAI's speech API (``openai`` SDK, ``types/audio/speech_create_params.py``) and of our voice list."""
+"""Shapes of OpenAI's speech API (``openai`` SDK, ``types/audio/speech_create_params.py``)."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,12 @@ class SpeechRequest(BaseModel):
     speed: Annotated[float, Field(ge=0.25, le=4.0, allow_inf_nan=False)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
     instructions: str | None = Field(None, description="accepted; no engine here follows instructions")
-    language: str | None = Field(None, description="language to speak, as in en or en-US; left out, the voice's own")
+    language: str | None = Field(
+        None, description="language to speak, as in en or en-US; left out, that of each sentence (TTS_AUTO_LANG)"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="the same seed gives the same speech, where the engine draws lots; left out, by chance"
+    )
 
     @property
     def voice_name(self) -> str:
@@ -51,20 +56,4 @@ class SpeechAudioDone(BaseModel):
 
     type: Literal["speech.audio.done"] = "speech.audio.done"
     usage: SpeechUsage
-
-
-class VoiceInfo(BaseModel):
-    """One voice."""
-
-    object: Literal["audio.voice"] = "audio.voice"
-    id: str
-    name: str
-    language: str
-    engine: str
-
-
-class VoiceList(BaseModel):
-    """All of them; the first is the default."""
-
-    object: Literal["list"] = "list"
-    data: list[VoiceInfo]
+    duration: float = Field(description="of all the audio, in seconds")

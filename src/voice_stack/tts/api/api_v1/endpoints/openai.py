@@ -42,7 +42,7 @@ async def create_speech(
     body: SpeechRequest, request: Request, service: Annotated[TtsService, Depends(get_service)]
 ) -> Response:
     """Stream the audio while it is being made, as a file of the asked-for format or as server-sent events."""
-    speech = Speech(body.input, body.voice_name, body.response_format, body.speed, body.language)
+    speech = Speech(body.input, body.voice_name, body.response_format, body.speed, body.language, body.seed)
     chunks = await unless_disconnected(request, service.speak(speech, model=body.model))
     if body.stream_format == "sse":
         return event_stream(_events(chunks, len(body.input)))
@@ -65,4 +65,4 @@ async def _events(
             yield SpeechAudioDelta(audio=base64.b64encode(chunk.data).decode())
     tokens_in, tokens_out = math.ceil(characters / 4), round(duration_s * 20)
     usage = SpeechUsage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)
-    yield SpeechAudioDone(usage=usage)
+    yield SpeechAudioDone(usage=usage, duration=round(duration_s, 3))
