@@ -41,8 +41,8 @@ async def test_every_format_decodes_to_the_length_of_the_pcm(make_settings: Sett
         answer = await client.post(PATH, json=body(response_format=audio_format))
     assert answer.headers["content-type"].startswith(FORMATS[audio_format])
     spoken_s = len(pcm.content) / 2 / 24_000
-    # 10 words of 0.1 s and 0.2 s between the sentences.
-    assert spoken_s == pytest.approx(1.2, abs=0.001)
+    # 10 words of 0.1 s, 0.3 s between the sentences, 0.04 s before them and 0.01 s after.
+    assert spoken_s == pytest.approx(1.35, abs=0.001)
     if audio_format != "pcm":
         assert len(decode(answer.content, 24_000)) / 24_000 == pytest.approx(spoken_s, abs=0.06)
 
@@ -97,7 +97,14 @@ async def test_the_whole_text_reaches_the_engine_in_order(make_settings: Setting
     engine = FakeTtsEngine()
     async with client_of(create_app(make_settings(), engine)) as client:
         assert (await client.post(PATH, json=body(LONG, instructions="cheerful"))).status_code == 200
-    assert " ".join(text for text, _ in engine.said).split() == LONG.split()
+    words = [word for text, _ in engine.said for word in text.split()]
+    assert len(words) == len(LONG.split())
+    # Figures are said in words.
+    assert [(a, b) for a, b in zip(words, LONG.split(), strict=True) if a != b][:3] == [
+        ("zero", "0"),
+        ("one", "1"),
+        ("two", "2"),
+    ]
 
 
 @pytest.mark.parametrize("speed", [0.25, 0.5, 0.9, 1.0, 1.5, 4.0])
@@ -106,7 +113,7 @@ async def test_speed_changes_the_length_and_keeps_the_pitch(make_settings: Setti
         answer = await client.post(PATH, json=body(LONG, speed=speed, response_format="pcm"))
     samples = np.frombuffer(answer.content, "<i2")
     words, pauses = len(LONG.split()), 19
-    assert len(samples) / 24_000 == pytest.approx((0.1 * words + 0.2 * pauses) / speed, abs=0.1)
+    assert len(samples) / 24_000 == pytest.approx((0.1 * words + 0.3 * pauses + 0.05) / speed, abs=0.1)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert np.argmax(spectrum) * 24_000 / len(samples) == pytest.approx(440, abs=5)
 
@@ -164,7 +171,8 @@ async def test_server_sent_events_carry_the_same_file_and_end_with_usage(
     assert {event["type"] for event in deltas} == {"speech.audio.delta"}
     assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == whole.content
     assert done["type"] == "speech.audio.done"
-    assert done["usage"] == {"input_tokens": 13, "output_tokens": 24, "total_tokens": 37}
+    assert done["usage"] == {"input_tokens": 13, "output_tokens": 27, "total_tokens": 40}
+    assert done["duration"] == pytest.approx(1.35, abs=0.001)
 
 
 def test_a_failure_in_mid_stream_breaks_the_transfer(make_settings: SettingsFactory) -> None:
@@ -216,6 +224,6 @@ async def test_sentences_are_set_apart_by_silence(make_settings: SettingsFactory
     async with client_of(create_app(make_settings(), FakeTtsEngine())) as client:
         answer = await client.post(PATH, json=body("One two three four. Five six seven eight.", response_format="pcm"))
     samples = np.frombuffer(answer.content, "<i2")
-    middle = samples[round(0.42 * 24_000) : round(0.58 * 24_000)]
+    middle = samples[round(0.46 * 24_000) : round(0.72 * 24_000)]
     assert np.abs(middle).max() <= 1
     assert np.abs(samples).max() > 5000

@@ -70,6 +70,12 @@ class Lifecycle:
             self.state = State.FAILED if error else State.READY
         self._settled.set()
 
+    def fail(self, error: VoiceStackError) -> None:
+        """The model, which was ready, can no longer be used."""
+        if self.state is State.READY:
+            _logger.error("the model can no longer be used: %s", error)
+            self.state, self.error = State.FAILED, error
+
     async def ready(self) -> None:
         """Wait until the model is loaded.
 

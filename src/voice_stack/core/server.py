@@ -3,35 +3,43 @@
 import logging
 import os
 import socket
+import sys
+import time
 from pathlib import Path
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
-from voice_stack.core.errors import ConfigurationError
+from voice_stack.core.errors import ConfigurationError, DeviceLostError, VoiceStackError
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
 
 _logger = logging.getLogger(__name__)
 
 EXIT_MODEL_FAILED = 3
-"""Exit code when the model could not be loaded."""
+"""Exit code when the model could not be loaded, or was lost soon after."""
+
+
+LEAST_UPTIME_S = 60.0
+"""A process whose GPU fails sooner than this ends instead of starting anew: it would only fail again."""
 
 
 class VoiceServer(uvicorn.Server):
-    """A uvicorn server that ends when the model cannot be loaded, so that whoever started it can see it."""
+    """A uvicorn server that ends when the model can no longer be used, so that whoever started it can see it."""
 
-    def model_failed(self) -> bool:
-        """Whether the service has given up on its model."""
+    def model_error(self) -> VoiceStackError | None:
+        """Why the service has given up on its model; None: it has not."""
         service: EngineService | None = self.lifespan.state.get("service") if self.started else None
-        return service is not None and service.lifecycle.error is not None
+        return service.lifecycle.error if service is not None else None
 
     async def on_tick(self, counter: int) -> bool:
-        return await super().on_tick(counter) or self.model_failed()
+        return await super().on_tick(counter) or self.model_error() is not None
 
 
 def serve(name: Service, settings: Settings, *, workers: int = 1, reload: bool = False) -> int:
     """Serve until a signal ends it; returns the exit code of the process.
+
+    A GPU that fails takes the process's every later call with it: the process then replaces itself by a new one.
 
     Raises:
         ConfigurationError: the port cannot be listened on.
@@ -63,8 +71,14 @@ def serve(name: Service, settings: Settings, *, workers: int = 1, reload: bool =
         else:
             Multiprocess(config, sockets=[listener]).run()
         return 0
+    started_at = time.monotonic()
     server.run(sockets=[listener])
-    return EXIT_MODEL_FAILED if server.model_failed() else 0
+    error = server.model_error()
+    if isinstance(error, DeviceLostError) and time.monotonic() - started_at >= LEAST_UPTIME_S:
+        _logger.error("starting anew: %s", error)
+        listener.close()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the command that started this one
+    return EXIT_MODEL_FAILED if error is not None else 0
 
 
 def _listen(host: str, port: int) -> socket.socket:

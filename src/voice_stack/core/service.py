@@ -1,7 +1,7 @@
 """What both services are made of: one engine, one queue, the life of the model, and the names it answers to."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from voice_stack.core.lifecycle import Lifecycle
@@ -33,16 +33,24 @@ class EngineService:
     Args:
         openai_models: OpenAI's own model names; here they mean the configured model.
         max_active: requests that take turns; the others wait.
+        load: makes the service ready; blocks. None: loading the engine does.
     """
 
     def __init__(
-        self, name: Service, settings: Settings, engine: Engine, *, openai_models: Sequence[str], max_active: int
+        self,
+        name: Service,
+        settings: Settings,
+        engine: Engine,
+        *,
+        openai_models: Sequence[str],
+        max_active: int,
+        load: Callable[[], None] | None = None,
     ) -> None:
         self._about = engine
         self._openai_models = openai_models
         self._started_at = int(time.time())
         self.queue = StepQueue(name, max_active=max_active, max_waiting=settings.max_queue)
-        self.lifecycle = Lifecycle(engine.load, max_waiting=settings.max_queue)
+        self.lifecycle = Lifecycle(load or engine.load, max_waiting=settings.max_queue)
 
     def describe(self) -> Mapping[str, Any]:
         """What health tells of this service."""

@@ -1,14 +1,22 @@
 """The text to speech service: one engine, one queue, and how a request gets from a text to a stream of bytes."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO, ParamSpec, TypeVar
 
-from voice_stack.core.errors import InvalidRequestError, VoiceNotFoundError, quoted
+from voice_stack.core.errors import DeviceLostError, InvalidRequestError
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
-from voice_stack.tts.engine.base import SynthesisOptions, TtsEngine, Voice
-from voice_stack.tts.speech import EncodedChunk, speech_steps
+from voice_stack.tts.engine.base import Capabilities, TtsEngine, Voice
+from voice_stack.tts.speech import EncodedChunk, Script, speech_steps
+from voice_stack.tts.voices.casting import Cast
+from voice_stack.tts.voices.catalogue import VoiceCatalogue
+from voice_stack.tts.voices.consents import ConsentStore
+from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.generators import resumed
+from voice_stack.utils.language.detect import LanguageDetector, unspoken_script
 from voice_stack.utils.text import has_speech, strip_unspeakable
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
@@ -22,6 +30,12 @@ OPENAI_VOICES = frozenset(
 MAX_ACTIVE = 256
 """Speech requests that take turns. Each holds a sentence or two of audio; most of them wait for their readers."""
 
+MAX_UPLOADS = 2
+"""Recordings that are decoded or written at a time; the others wait on disk."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Speech:
@@ -31,27 +45,79 @@ class Speech:
     voice: str
     audio_format: str
     speed: float = 1.0
-    language: str | None = None
+    language: str | None = None  # None: that of each sentence, or the voice's own
+    seed: int | None = None
 
 
 class TtsService(EngineService):
     """Speaks texts with one engine, the sentences of several requests in turns."""
 
     def __init__(self, settings: Settings, engine: TtsEngine) -> None:
-        super().__init__("tts", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE)
+        library = VoiceLibrary(settings.tts_voice_dir)
+        self._catalogue = VoiceCatalogue(engine, library, reserved=OPENAI_VOICES)
+        super().__init__("tts", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE, load=self._load)
         self._settings = settings
         self._engine = engine
+        self._first_voice: str | None = None
+        self._detector_lock = threading.Lock()
+        self._detector_languages: tuple[str, ...] = ()
+        self._detector_kept = LanguageDetector(())
+        self.consents = ConsentStore(settings.tts_voice_dir / ".consents")
+        self._uploads = asyncio.Semaphore(MAX_UPLOADS)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do."""
+        return self._engine.capabilities
 
     @property
     def engine_name(self) -> str:
         """The engine that speaks."""
         return self._engine.name
 
+    def _load(self) -> None:
+        self._engine.load()
+        # Samples are checked at their first sight, which takes a while for many.
+        voices = self._catalogue.voices()
+        if voices:
+            cast = self._cast(self._default_voice(voices).id)
+            if self._settings.tts_auto_lang and len(cast.languages) > 1:
+                self._detector(cast.languages).detect("What language is this?")
+
     async def voices(self) -> Sequence[Voice]:
         """Every voice, the default one first."""
         await self.lifecycle.ready()
-        default = self._default_voice()
-        return [default, *(voice for voice in self._engine.voices() if voice != default)]
+        voices = await asyncio.to_thread(self._catalogue.voices)
+        if not voices:
+            return []
+        default = self._default_voice(voices)
+        return [default, *(voice for voice in voices if voice != default)]
+
+    async def voice(self, voice_id: str) -> Voice:
+        """One voice by its id.
+
+        Raises:
+            VoiceNotFoundError: there is no such voice, or its recording cannot be used.
+        """
+        for voice in await self.voices():
+            if voice.id == voice_id:
+                return voice
+        raise await asyncio.to_thread(self._catalogue.not_found, voice_id, param="voice_id")
+
+    async def add_voice(self, name: str, language: str | None, recording: BinaryIO) -> Voice:
+        """Make a voice of a recording; ``VoiceCatalogue.add`` says how, and what it raises."""
+        await self.lifecycle.ready()
+        return await self.with_files(self._catalogue.add, name, language, recording)
+
+    async def remove_voice(self, voice_id: str) -> None:
+        """Delete a cloned voice; ``VoiceCatalogue.remove`` says what it raises."""
+        await self.lifecycle.ready()
+        await self.with_files(self._catalogue.remove, voice_id)
+
+    async def with_files(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what blocks in a thread, of which only so many do such work at a time."""
+        async with self._uploads:
+            return await asyncio.to_thread(work, *args, **kwargs)
 
     async def speak(self, speech: Speech, *, model: str) -> AsyncGenerator[EncodedChunk, None]:
         """Begin to speak; returns when the first bytes are there. Closing the stream ends the work.
@@ -66,26 +132,27 @@ class TtsService(EngineService):
         self.check_model(model)
         text = self._check_text(speech.text)
         await self.lifecycle.ready()
-        options = SynthesisOptions(self._find_voice(speech.voice, speech.language))
-        stream = self._stream(text, options, speech)
+        script = await asyncio.to_thread(self._script, text, speech)
+        stream = self._stream(script, speech.audio_format)
         return resumed(await anext(stream), stream)
 
-    async def _stream(self, text: str, options: SynthesisOptions, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
+    async def _stream(self, script: Script, audio_format: str) -> AsyncGenerator[EncodedChunk, None]:
         def steps() -> Iterator[EncodedChunk | None]:
             return speech_steps(
-                self._engine,
-                text,
-                options,
-                audio_format=speech.audio_format,
-                speed=speech.speed,
-                sample_rate_hz=self._settings.tts_sample_rate,
-                max_chars=self._settings.tts_max_chars,
+                self._engine, script, audio_format=audio_format, sample_rate_hz=self._settings.tts_sample_rate
             )
 
         with self.queue.job(steps) as job:
-            async for chunk in job:
-                if chunk.data:
-                    yield chunk
+            try:
+                held_s = 0.0  # an encoder gives nothing for what it still holds
+                async for chunk in job:
+                    held_s += chunk.duration_s
+                    if chunk.data:
+                        yield EncodedChunk(chunk.data, held_s)
+                        held_s = 0.0
+            except DeviceLostError as error:
+                self.lifecycle.fail(error)
+                raise
 
     def _check_text(self, text: str) -> str:
         limit = self._settings.tts_max_input_chars
@@ -101,35 +168,52 @@ class TtsService(EngineService):
             raise InvalidRequestError(f"The input {what}; send some words.", param="input", code="empty_input")
         return strip_unspeakable(text)
 
-    def _default_voice(self) -> Voice:
-        voices = self._engine.voices()
+    def _script(self, text: str, speech: Speech) -> Script:
+        cast = self._cast(speech.voice)
+        if speech.language is not None:
+            cast = cast.only(speech.language)
+        elif (foreign := unspoken_script(text, cast.languages)) is not None:
+            raise InvalidRequestError(
+                f"The input is mostly in {foreign} script, which the voice {cast.lead.id!r} cannot read; it speaks: "
+                f"{', '.join(sorted(cast.languages))}.",
+                param="input",
+                code="unsupported_language",
+            )
+        detects = speech.language is None and self._settings.tts_auto_lang and len(cast.languages) > 1
+        return Script(
+            text,
+            cast,
+            language_of=self._detector(cast.languages).detect if detects else None,
+            speed=speech.speed,
+            seed=speech.seed,
+            max_chars=self._settings.tts_max_chars,
+        )
+
+    def _cast(self, name: str) -> Cast:
+        voices = self._catalogue.voices()
+        shared = self._engine.capabilities.languages
+        by_id = next((voice for voice in voices if name == voice.id), None)
+        by_name = [voice for voice in voices if name == voice.name]
+        if by_id is not None or by_name:
+            lead = by_id or by_name[0]
+            return Cast(lead, [voice for voice in voices if voice.name == lead.name and voice != lead], shared)
+        if not voices or name.lower() not in OPENAI_VOICES:
+            raise self._catalogue.not_found(name)
+        lead = self._default_voice(voices)
+        return Cast(lead, [voice for voice in voices if voice != lead], shared)
+
+    def _default_voice(self, voices: Sequence[Voice]) -> Voice:
         wanted = self._settings.tts_default_voice
+        if wanted is None:
+            # The first one found, and no other while that is there: a voice that is added changes nobody's default.
+            if self._first_voice is None or all(voice.id != self._first_voice for voice in voices):
+                self._first_voice = voices[0].id
+            wanted = self._first_voice
         return next((voice for voice in voices if wanted in {voice.id, voice.name}), voices[0])
 
-    def _find_voice(self, name: str, language: str | None) -> Voice:
-        voices = self._engine.voices()
-        named = next((voice for voice in voices if name == voice.id), None) or next(
-            (voice for voice in voices if name == voice.name), None
-        )
-        if named is None and name.lower() not in OPENAI_VOICES:
-            names = ", ".join(voice.id for voice in voices)
-            raise VoiceNotFoundError(
-                f"There is no voice {quoted(name)} here; this service has: {names}.", param="voice"
-            )
-        chosen = named or self._default_voice()
-        if language is None or _same_language(chosen.language, language):
-            return chosen
-        others = [voice for voice in voices if _same_language(voice.language, language)]
-        if named is not None or not others:
-            spoken = ", ".join(sorted({voice.language for voice in voices}))
-            raise InvalidRequestError(
-                f"The voice {chosen.id!r} speaks {chosen.language}, not {quoted(language)}; "
-                f"this service has voices for: {spoken}.",
-                param="language",
-            )
-        return others[0]
-
-
-def _same_language(tag: str, wanted: str) -> bool:
-    tag, wanted = tag.lower(), wanted.lower().replace("_", "-")
-    return tag == wanted if "-" in wanted else tag.partition("-")[0] == wanted
+    def _detector(self, languages: tuple[str, ...]) -> LanguageDetector:
+        """Each holds models of some 100 MB: one is kept, for as long as the languages are these."""
+        with self._detector_lock:
+            if self._detector_languages != languages:
+                self._detector_kept, self._detector_languages = LanguageDetector(languages), languages
+            return self._detector_kept
