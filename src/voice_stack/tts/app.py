@@ -6,7 +6,7 @@ from voice_stack.core.app import build_app
 from voice_stack.core.middleware import BodyLimit
 from voice_stack.core.process import app_from_settings
 from voice_stack.core.settings import Settings
-from voice_stack.tts.api.api_v1.endpoints import openai, voices
+from voice_stack.tts.api.api_v1.endpoints import openai, voice_consents, voices
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.engine_factory import create_engine
 from voice_stack.tts.service import TtsService
@@ -24,9 +24,15 @@ def create_app(settings: Settings, engine: TtsEngine | None = None) -> FastAPI:
     api = APIRouter()
     api.include_router(openai.router)
     api.include_router(voices.router)
+    api.include_router(voice_consents.router)
     # JSON may write a character in 12 bytes.
     limit = BodyLimit(settings.tts_max_input_chars * 12 + _OTHER_FIELDS_BYTES, "TTS_MAX_INPUT_CHARS", "input")
-    return build_app("tts", settings, service, api, body_limit=limit)
+    upload_bytes = voices.MAX_UPLOAD_BYTES + _OTHER_FIELDS_BYTES
+    uploads = {
+        voices.PREFIX: BodyLimit(upload_bytes, None, "audio_sample"),
+        voice_consents.PREFIX: BodyLimit(upload_bytes, None, "recording"),
+    }
+    return build_app("tts", settings, service, api, body_limit=limit, other_limits=uploads)
 
 
 def app_from_environment() -> FastAPI:

@@ -3,11 +3,12 @@
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
 from voice_stack.utils.glyphs import belong_together
+from voice_stack.utils.normalise import normalise, plain_text
 from voice_stack.utils.sentence_ends import (
     TIGHT,
     UNSPACED,
@@ -18,12 +19,14 @@ from voice_stack.utils.sentence_ends import (
 )
 from voice_stack.utils.speakable import has_speech, strip_unspeakable
 
-__all__ = ["Boundary", "TextChunk", "has_speech", "split_text", "strip_unspeakable"]
+__all__ = ["Boundary", "TextChunk", "has_speech", "split_text", "spoken_chunks", "strip_unspeakable"]
 
 LONGEST_WORD = 4
 """A word of up to this many times ``max_chars`` stays whole; a longer one is cut between its characters."""
 SHORT_CHARS = 10
 """Sentences below this length join a neighbour: engines speak a word on its own badly."""
+_AT_ONCE_CHARS = 1000
+"""The most characters whose language is told, and which are normalised, at once."""
 _TAIL_CHARS = 40
 """How much of a word is kept to judge closing punctuation set apart from it."""
 
@@ -44,6 +47,8 @@ class TextChunk:
     """Not empty, without white space at its ends; white space inside is single spaces."""
     boundary: Boundary
     """What ended the chunk; the end of the whole text is the end of a paragraph."""
+    language: str | None = None
+    """What the text is in, as in ``en`` (ISO 639-1); None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class _Sentence:
     text: str  # ends with a space where one follows in the source
     breaks: list[tuple[int, int]]  # (index at which the text may end, how good a place that is), in order
     boundary: Boundary
+    language: str | None = None
 
 
 def split_text(text: str, max_chars: int) -> Iterator[TextChunk]:
@@ -68,15 +74,98 @@ def split_text(text: str, max_chars: int) -> Iterator[TextChunk]:
     Raises:
         ValueError: ``max_chars`` is less than 1.
     """
+    return _split(text, _at_least_one(max_chars))
+
+
+def spoken_chunks(
+    text: str,
+    *,
+    max_chars: Callable[[str | None], int],
+    language_of: Callable[[str, str | None], str | None] | None = None,
+    default_language: str | None = None,
+    normalised: bool = True,
+) -> Iterator[TextChunk]:
+    """Cut text into chunks as they are to be spoken: without markup, in words, each in one language.
+
+    The chunks are those of `split_text`, but for this: sentences of different languages do not share one, and
+    ``max_chars`` (for a language, the most characters of a chunk) counts what is spoken, which is longer than what was
+    written ("$5" is "five dollars"). Lazy, and linear in the length of the text.
+
+    ``language_of`` (see `LanguageDetector.detect`) tells the language of a sentence, given the one to be expected:
+    that of the sentence before it. A first sentence that tells none has that of the second. ``default_language`` is
+    what is left where neither does, and the language of everything where ``language_of`` is None. Without
+    ``normalised`` the figures, signs and abbreviations stay as they are.
+
+    Raises:
+        ValueError: ``max_chars`` gave less than 1.
+    """
+
+    def longest(piece: _Sentence) -> int:
+        return _at_least_one(max_chars(piece.language))
+
+    # A text without any stop would otherwise be one sentence, and its first chunk as late as its last.
+    whole = _sentences(plain_text(text))
+    sentences: Iterator[_Sentence] = (part for sentence in whole for part in _cut(sentence, _AT_ONCE_CHARS))
+    sentences = _with_languages(sentences, language_of, default_language)
+    if normalised:
+        sentences = (spoken for sentence in sentences for spoken in _normalised(sentence))
+    return _pieces(sentences, longest)
+
+
+def _at_least_one(max_chars: int) -> int:
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, not {max_chars}")
-    return _split(text, max_chars)
+    return max_chars
+
+
+def _with_languages(
+    sentences: Iterator[_Sentence],
+    language_of: Callable[[str, str | None], str | None] | None,
+    default: str | None,
+) -> Iterator[_Sentence]:
+    if language_of is None:
+        yield from (replace(sentence, language=default) for sentence in sentences)
+        return
+    language: str | None = None
+    for sentence in sentences:
+        language_before, language = language, language_of(sentence.text, language)
+        if language is None and language_before is None:
+            after = next(sentences, None)
+            language = (language_of(after.text, None) if after is not None else None) or default
+            yield replace(sentence, language=language)
+            if after is not None:
+                yield replace(after, language=language)
+        else:
+            yield replace(sentence, language=language)
+
+
+def _normalised(sentence: _Sentence) -> Iterator[_Sentence]:
+    """What is spoken of a sentence; where that is several, its own end is that of the last."""
+    written = sentence.text.strip()
+    spoken = normalise(written, sentence.language)
+    if sentence.boundary is Boundary.SENTENCE and spoken[-1:].isalnum():
+        spoken += "."  # the item of a list, which nothing else may set apart from the next
+    if spoken == written:
+        yield sentence
+        return
+    held: _Sentence | None = None
+    for piece in _sentences(spoken):
+        if held is not None:
+            yield held
+        held = replace(piece, language=sentence.language)
+    if held is not None:
+        space = " " if sentence.text.endswith(" ") else ""
+        yield replace(held, text=held.text.rstrip() + space, boundary=sentence.boundary)
 
 
 def _split(text: str, max_chars: int) -> Iterator[TextChunk]:
-    pieces = (piece for sentence in _sentences(text) for piece in _cut(sentence, max_chars))
-    for piece in _merge_short(_drop_unspeakable(pieces), max_chars):
-        yield TextChunk(piece.text.strip(), piece.boundary)
+    return _pieces(_sentences(text), lambda _: max_chars)
+
+
+def _pieces(sentences: Iterator[_Sentence], longest: Callable[[_Sentence], int]) -> Iterator[TextChunk]:
+    pieces = (piece for sentence in sentences for piece in _cut(sentence, longest(sentence)))
+    for piece in _merge_short(_drop_unspeakable(pieces), longest):
+        yield TextChunk(piece.text.strip(), piece.boundary, piece.language)
 
 
 def _words(text: str) -> Iterator[tuple[str, Boundary]]:
@@ -147,10 +236,10 @@ def _cut(sentence: _Sentence, max_chars: int) -> Iterator[_Sentence]:
         chosen = _best_break(breaks, window, start, end, max_chars) if window else first
         place, level = breaks[chosen]
         following = place + (text[place : place + 1] == " ")
-        yield _Sentence(text[start:following], [], Boundary(max(level, Boundary.WORD)))
+        yield _Sentence(text[start:following], [], Boundary(max(level, Boundary.WORD)), sentence.language)
         start, first = following, chosen + 1
     if start < end:
-        yield _Sentence(text[start:], [], sentence.boundary)
+        yield _Sentence(text[start:], [], sentence.boundary, sentence.language)
 
 
 def _best_break(breaks: list[tuple[int, int]], window: range, start: int, end: int, max_chars: int) -> int:
@@ -203,18 +292,18 @@ def _drop_unspeakable(pieces: Iterator[_Sentence]) -> Iterator[_Sentence]:
             held = piece
         elif held is not None:
             # The pause is that of the text: "The end. ***" at the end of a paragraph still ends it.
-            held = _Sentence(held.text.rstrip() + " ", [], max(held.boundary, piece.boundary))
+            held = replace(held, text=held.text.rstrip() + " ", breaks=[], boundary=max(held.boundary, piece.boundary))
     if held is not None:
         yield held
 
 
-def _merge_short(pieces: Iterator[_Sentence], max_chars: int) -> Iterator[_Sentence]:
+def _merge_short(pieces: Iterator[_Sentence], longest: Callable[[_Sentence], int]) -> Iterator[_Sentence]:
     held, piece = next(pieces, None), next(pieces, None)
     while held is not None and piece is not None:
         after = next(pieces, None)
-        joins = _is_short(held) or (_is_short(piece) and not _fit(piece, after, max_chars))
-        if joins and _fit(held, piece, max_chars):
-            held = _Sentence(held.text + piece.text, [], piece.boundary)
+        joins = _is_short(held) or (_is_short(piece) and not _fit(piece, after, longest))
+        if joins and _fit(held, piece, longest):
+            held = replace(piece, text=held.text + piece.text, breaks=[])
         else:
             yield held
             held = piece
@@ -223,10 +312,10 @@ def _merge_short(pieces: Iterator[_Sentence], max_chars: int) -> Iterator[_Sente
         yield held
 
 
-def _fit(one: _Sentence, other: _Sentence | None, max_chars: int) -> bool:
-    if other is None or one.boundary is Boundary.PARAGRAPH:
+def _fit(one: _Sentence, other: _Sentence | None, longest: Callable[[_Sentence], int]) -> bool:
+    if other is None or one.boundary is Boundary.PARAGRAPH or one.language != other.language:
         return False
-    return len(one.text) + len(other.text.rstrip()) <= max_chars
+    return len(one.text) + len(other.text.rstrip()) <= longest(one)
 
 
 def _is_short(piece: _Sentence) -> bool:
