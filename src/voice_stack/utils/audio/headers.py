@@ -11,8 +11,12 @@ _MPEG2 = (b"\xff\xf3", (22_050, 24_000, 16_000), 576, 9, 8)
 _INFO_BIT_RATE = 64_000
 _MONO = 0xC0
 
-# What LAME puts before the first sample. Decoders add the 529 samples of their own delay.
+# What LAME puts before the first sample, and what a decoder adds.
 _LAME_DELAY = 576
+_DECODER_DELAY = 529
+
+MP3_DELAY = _LAME_DELAY + _DECODER_DELAY
+"""Samples before the first one of an MP3 stream, unless its first frames are left out or a tag is heeded."""
 
 # FFmpeg takes a clip of a few frames for H.263 if 00 00 8x, the start of a picture, happens to stand in it.
 # One start that no picture follows, here in the padding, convinces it otherwise.

@@ -3,10 +3,13 @@
 import difflib
 import json
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from voice_stack.core.errors import ModelNotFoundError
 
@@ -41,6 +44,38 @@ def find_voices(folder: Path) -> Iterator[PiperVoiceFiles]:
             logger.warning("Piper voice %s skipped: %s", model_path, problem)
         else:
             yield PiperVoiceFiles(model_path.name.removesuffix(".onnx"), model_path, config_path)
+
+
+def list_files(*folders: Path) -> frozenset[tuple[str, int, int]]:
+    """What Piper voices the folders may hold: path, size and time of change (ns) of each file; quick to make.
+
+    A folder that cannot be read holds nothing.
+    """
+    found: set[tuple[str, int, int]] = set()
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith((".onnx", ".onnx.json")):
+                    with suppress(OSError):
+                        status = entry.stat()
+                        found.add((entry.path, status.st_size, status.st_mtime_ns))
+    return frozenset(found)
+
+
+def find_speakers(config: Mapping[str, Any]) -> dict[str, int]:
+    """The speakers of a voice's description, by name, with their numbers; empty where there is only one.
+
+    Speakers without names are called by their numbers. In the order of the numbers.
+    """
+    count, named = config.get("num_speakers"), config.get("speaker_id_map")
+    if not isinstance(count, int) or count < 2:
+        return {}
+    numbers: dict[str, int] = {}
+    if isinstance(named, dict):
+        numbers = {name: number for name, number in named.items() if number in range(count)}
+    if not numbers:
+        numbers = {str(number): number for number in range(count)}
+    return dict(sorted(numbers.items(), key=lambda item: item[1]))
 
 
 def _problem(model_path: Path, config_path: Path) -> str | None:
