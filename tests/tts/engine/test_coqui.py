@@ -21,6 +21,7 @@ from voice_stack.core.errors import (
     InvalidRequestError,
     ModelLoadError,
     ModelNotFoundError,
+    VoiceNotFoundError,
     VoiceStackError,
 )
 from voice_stack.tts.engine.base import AudioChunk, SynthesisOptions, Voice
@@ -226,6 +227,17 @@ def test_a_damaged_file_of_a_speaker_is_computed_again(checkpoint: Path, samples
     kept.write_bytes(whole[: len(whole) // 2])
     assert torch.equal(loaded(checkpoint, tmp_path)._speaker(voice).embedding, first.embedding)
     assert len(kept.read_bytes()) == len(whole)
+
+
+def test_a_voice_whose_file_went_meanwhile_is_not_found(
+    engine: CoquiEngine, samples: list[Sample], tmp_path: Path
+) -> None:
+    path = tmp_path / "gone_en.wav"
+    path.write_bytes(samples[2].path.read_bytes())
+    voice = cloned(path)
+    path.unlink()
+    with pytest.raises(VoiceNotFoundError, match="not here any more"):
+        next(engine.synthesize("Hello.", SynthesisOptions(voice)))
 
 
 async def streamed(queue: StepQueue, engine: CoquiEngine, options: SynthesisOptions, most: int | None = None) -> bytes:

@@ -21,6 +21,7 @@ from voice_stack.core.errors import (
     EngineError,
     InvalidRequestError,
     ModelLoadError,
+    VoiceNotFoundError,
     VoiceStackError,
     quoted,
 )
@@ -166,7 +167,12 @@ class CoquiEngine(TtsEngine):
 
         if voice.samples:
             assert self._speakers is not None  # noqa: S101 - set by load
-            return self._speakers.speaker(voice.samples)
+            try:
+                return self._speakers.speaker(voice.samples)
+            except FileNotFoundError as error:
+                raise VoiceNotFoundError(
+                    f"The voice {quoted(voice.id)} is not here any more.", param="voice"
+                ) from error
         built_in = self._model.speaker_manager.speakers[voice.id]
         conditioning = built_in["gpt_cond_latent"].to(self._model.device)
         return Speaker(conditioning, built_in["speaker_embedding"].to(self._model.device))
@@ -210,9 +216,7 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except VoiceStackError:
         raise
     except Exception as error:

@@ -104,7 +104,7 @@ class SpeakerCache:
 
     def _read(self, key: str) -> Speaker | None:
         try:
-            with np.load(self._path(key), allow_pickle=False) as kept:
+            with self._path(key).open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 arrays = [torch.from_numpy(kept[name]) for name in ("conditioning", "embedding")]
         except FileNotFoundError:
             return None

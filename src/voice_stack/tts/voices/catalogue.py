@@ -8,6 +8,9 @@ from voice_stack.tts.engine.base import TtsEngine, Voice
 from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.tts.voices.names import collision_key, name_new_voice, parse_voice_id
 
+_NAMED = 50
+"""Voices that a message names at most: a model may have 900."""
+
 
 class VoiceCatalogue:
     """The voices of an engine and, where it can clone, of a library. Its methods block.
@@ -36,7 +39,8 @@ class VoiceCatalogue:
         for voice_id, problem in problems.items():
             if name in {voice_id, parse_voice_id(voice_id).speaker}:
                 return VoiceNotFoundError(f"The voice {quoted(name)} cannot be used. {problem}", param=param)
-        names = ", ".join(voice.id for voice in self.voices()) or "no voice"
+        ids = [voice.id for voice in self.voices()]
+        names = ", ".join([*ids[:_NAMED], *(["..."] if len(ids) > _NAMED else [])]) or "no voice"
         return VoiceNotFoundError(f"There is no voice {quoted(name)} here; this service has: {names}.", param=param)
 
     def add(self, name: str, language: str | None, source: BinaryIO) -> Voice:
