@@ -1,5 +1,6 @@
 """Which voice speaks which language, and what is refused."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -129,3 +130,11 @@ async def test_an_engine_is_asked_for_the_speeds_that_it_has(make_settings: Sett
         await said(engine, make_settings, "One two three four.", speed=speed)
         asked[speed] = engine.said[0][1]
     assert {speed: options.speed for speed, options in asked.items()} == {0.25: 0.5, 0.8: 0.8, 1.0: 1.0, 4.0: 2.0}
+
+
+async def test_a_default_voice_that_is_not_there_fails_the_start(make_settings: SettingsFactory) -> None:
+    async with client_of(create_app(make_settings(tts_default_voice="dora"), CloningEngine()), ready=False) as client:
+        while (health := (await client.get("/health")).json())["status"] == "loading":
+            await asyncio.sleep(0.01)
+    assert health["status"] == "failed"
+    assert "no voice 'dora'" in health["error"]

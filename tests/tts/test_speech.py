@@ -44,7 +44,7 @@ async def test_every_format_decodes_to_the_length_of_the_pcm(make_settings: Sett
     # 10 words of 0.1 s, 0.3 s between the sentences, 0.04 s before them and 0.01 s after.
     assert spoken_s == pytest.approx(1.35, abs=0.001)
     if audio_format != "pcm":
-        assert len(decode(answer.content, 24_000)) / 24_000 == pytest.approx(spoken_s, abs=0.06)
+        assert len(decode(answer.content, 24_000)) / 24_000 == pytest.approx(spoken_s, abs=0.02)
 
 
 async def test_mp3_is_the_default_format(make_settings: SettingsFactory) -> None:

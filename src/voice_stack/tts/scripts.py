@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import InvalidRequestError, ModelNotFoundError
 from voice_stack.core.settings import Settings
 from voice_stack.tts.engine.base import TtsEngine, Voice
 from voice_stack.tts.speech import Script
@@ -43,9 +43,17 @@ class ScriptWriter:
         self._detector_kept = LanguageDetector(())
 
     def warm_up(self) -> None:
-        """Do what the first script would wait for."""
+        """Do what the first script would wait for.
+
+        Raises:
+            ModelNotFoundError: ``TTS_DEFAULT_VOICE`` is not here.
+        """
         # Samples are checked at their first sight, which takes a while for many.
-        if self._catalogue.voices():
+        voices = self._catalogue.voices()
+        wanted = self._settings.tts_default_voice
+        if wanted is not None and all(wanted not in {voice.id, voice.name} for voice in voices):
+            raise ModelNotFoundError(f"TTS_DEFAULT_VOICE: {self._catalogue.not_found(wanted)}")
+        if voices:
             cast = self._cast(None)
             if self._settings.tts_auto_lang and len(cast.languages) > 1:
                 self._detector(cast.languages).detect("What language is this?")
