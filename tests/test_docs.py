@@ -19,7 +19,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HATCH_RUN = re.compile(r"hatch run ([\w-]+)")
 # In code only: in running text "voice-stack" is the project.
 _CODE = re.compile(r"^```bash\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"(?:^|[\s/])voice-stack ((?:asr|tts|models|transcribe)\b.*)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[\s/])voice-stack ((?:asr|tts|models|transcribe|say|voices)\b.*)", re.MULTILINE)
 
 
 def name(page: Path) -> str:

@@ -15,8 +15,14 @@ from voice_stack.core.logging import setup_logging
 from voice_stack.core.process import fail
 from voice_stack.core.server import serve
 from voice_stack.core.settings import Service, Settings, load_settings
+from voice_stack.utils.audio.formats import AUDIO_FORMATS
 from voice_stack.utils.language.whisper import language_code
 from voice_stack.utils.models.store import ModelInfo, ModelStore
+
+SLOWEST, FASTEST = 0.25, 4.0
+"""The speeds of speech, as OpenAI's API has them."""
+
+SEEDS = 2**63
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _serve(args, settings)
         if args.command == "transcribe":
             return _transcribe(args, settings)
+        if args.command in {"say", "voices"}:
+            return _speech(args, settings)
         return _models(args, settings)
     except (ConfigurationError, InvalidRequestError) as error:
         fail(error)
@@ -54,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         service.add_argument("--reload", action="store_true", help="restart when the source changes (for development)")
     _add_transcribe(commands.add_parser("transcribe", help="write subtitles or text of files and folders"))
+    _add_say(commands.add_parser("say", help="speak a text into a file"))
+    _add_voices(commands.add_parser("voices", help="list the voices"))
     models = commands.add_parser("models", help="list the models on this machine, or fetch one")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="list the models on this machine")
@@ -91,6 +101,42 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="write errors only")
 
 
+def _add_say(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Speak a text of any length into a file, without a server. The file appears when it is whole. Until then what "
+        "is spoken is kept in .NAME.part beside it: stopped by whatever, the same command goes on where it was."
+    )
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; - reads standard input")
+    parser.add_argument("-f", "--file", metavar="FILE", help="read the text from a file in UTF-8")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write, as in speech.mp3; - is standard output (default with -f book.txt: book.mp3 beside it)",
+    )
+    parser.add_argument(
+        "--format", choices=list(AUDIO_FORMATS), help="default: what the output's name ends in, else mp3"
+    )
+    parser.add_argument("--voice", metavar="NAME", help="one of those that `voice-stack voices` lists")
+    parser.add_argument("--language", help="as in en or pt-BR (default: that of each sentence, or the voice's own)")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="0.25 to 4, the pitch is kept (default: 1)")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="the same seed gives the same speech (coqui)")
+    _add_engine(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.add_argument("-q", "--quiet", action="store_true", help="write errors only")
+
+
+def _add_voices(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List the voices of the engine and of TTS_VOICE_DIR, the default one first."
+    _add_engine(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, in the shape of GET /v1/audio/voices")
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=("auto", "coqui", "piper"), help="default: TTS_ENGINE")
+    parser.add_argument("--model", help="coqui model name or checkpoint folder (default: TTS_MODEL)")
+
+
 def _language(given: str) -> str:
     try:
         return language_code(given)
@@ -101,6 +147,22 @@ def _language(given: str) -> str:
 def _count(given: str) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise argparse.ArgumentTypeError("give 1 or more")
+    return int(given)
+
+
+def _speed(given: str) -> float:
+    try:
+        speed = float(given)
+    except ValueError:
+        speed = 0.0
+    if not SLOWEST <= speed <= FASTEST:
+        raise argparse.ArgumentTypeError(f"give {SLOWEST:g} to {FASTEST:g}")
+    return speed
+
+
+def _seed(given: str) -> int:
+    if not given.isdecimal() or int(given) >= SEEDS:
+        raise argparse.ArgumentTypeError("give a whole number from 0 to 2**63 - 1")
     return int(given)
 
 
@@ -124,6 +186,36 @@ def _transcribe(args: argparse.Namespace, settings: Settings) -> int:
         quiet=args.quiet,
     )
     return transcribe_files(args.paths, _changed(settings, "--model", asr_model=args.model), options)
+
+
+def _speech(args: argparse.Namespace, settings: Settings) -> int:
+    # Text to speech is imported where it is used: speech to text runs without what it needs.
+    from voice_stack.tts.batch.command import SayOptions, say_text
+    from voice_stack.tts.batch.inputs import choose_output, read_text
+    from voice_stack.tts.batch.voices import list_voices
+
+    quiet = args.command == "say" and args.quiet
+    if quiet or "log_level" not in settings.model_fields_set:
+        # What a service tells of itself is nothing to who waits for a file.
+        setup_logging("ERROR" if quiet else "WARNING", settings.log_format)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and of speakers may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    settings = _changed(settings, "--model", tts_engine=args.engine, tts_model=args.model)
+    if args.command == "voices":
+        return list_voices(settings, as_json=args.json)
+    target, audio_format = choose_output(args.output, args.format, args.file)
+    options = SayOptions(
+        target=target,
+        audio_format=audio_format,
+        voice=args.voice,
+        language=args.language,
+        speed=args.speed,
+        seed=args.seed,
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    return say_text(read_text(args.text, args.file), settings, options)
 
 
 def _serve(args: argparse.Namespace, settings: Settings) -> int:

@@ -1,0 +1,1 @@
+"""Texts spoken, and voices listed, from the command line."""
