@@ -9,7 +9,7 @@ from tests.conftest import SettingsFactory
 from tests.support.engines import FakeTtsEngine
 from tests.support.serving import client_of
 from voice_stack.tts.app import create_app
-from voice_stack.tts.engine.base import ANY_LANGUAGE, Capabilities, SynthesisOptions, Voice
+from voice_stack.tts.engine.base import ANY_LANGUAGE, Capabilities, Voice
 
 pytestmark = pytest.mark.anyio
 
@@ -118,18 +118,6 @@ async def test_the_same_seed_gives_each_chunk_its_own_and_the_same(make_settings
         seeds.append([options.seed for _, options in engine.said])
     assert seeds[0] == seeds[1]
     assert len(set(seeds[0])) == 3
-
-
-async def test_an_engine_is_asked_for_the_speeds_that_it_has(make_settings: SettingsFactory) -> None:
-    class Quick(FakeTtsEngine):
-        capabilities = Capabilities(speeds=(0.5, 2.0))
-
-    asked: dict[float, SynthesisOptions] = {}
-    for speed in (0.25, 0.8, 1.0, 4.0):
-        engine = Quick()
-        await said(engine, make_settings, "One two three four.", speed=speed)
-        asked[speed] = engine.said[0][1]
-    assert {speed: options.speed for speed, options in asked.items()} == {0.25: 0.5, 0.8: 0.8, 1.0: 1.0, 4.0: 2.0}
 
 
 async def test_a_default_voice_that_is_not_there_fails_the_start(make_settings: SettingsFactory) -> None:

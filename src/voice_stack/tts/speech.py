@@ -57,12 +57,10 @@ def speech_steps(
         EngineError: the engine or the encoder failed.
         InvalidRequestError: the voice can say nothing of this text.
     """
-    slowest, fastest = engine.capabilities.speeds
-    own_speed = min(max(script.speed, slowest), fastest)
     spoken = 0
     with closing(AudioEncoder(audio_format, sample_rate_hz)) as encoder:
-        tempo = TempoChanger(sample_rate_hz, script.speed / own_speed)
-        for samples in _flow(engine, script, own_speed, sample_rate_hz):
+        tempo = TempoChanger(sample_rate_hz, script.speed)
+        for samples in _flow(engine, script, sample_rate_hz):
             if not samples.size:
                 yield None
                 continue
@@ -95,7 +93,7 @@ def text_chunks(engine: TtsEngine, script: Script) -> Iterator[TextChunk]:
     )
 
 
-def _flow(engine: TtsEngine, script: Script, speed: float, sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
+def _flow(engine: TtsEngine, script: Script, sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
     """The speech with its pauses, at the output's sample rate and equally loud."""
     joiner = Joiner(sample_rate_hz)
     leveller = Leveller(sample_rate_hz)
@@ -106,7 +104,7 @@ def _flow(engine: TtsEngine, script: Script, speed: float, sample_rate_hz: int) 
         joiner.begin(pause_s)
         leveller.begin()
         seed = None if script.seed is None else (script.seed + number * _SEED_STEP) % _SEEDS
-        options = replace(script.cast.options(chunk.language), speed=speed, seed=seed)
+        options = replace(script.cast.options(chunk.language), seed=seed)
         for audio in engine.synthesize(chunk.text, options):
             if resampler is None or audio.sample_rate_hz != source_rate_hz:
                 source_rate_hz = audio.sample_rate_hz

@@ -127,9 +127,9 @@ def ids(engine: PiperEngine) -> list[str]:
     return [voice.id for voice in engine.voices() if not voice.id.startswith("en_US-joe")]
 
 
-def say(engine: PiperEngine, voice_id: str, text: str = "hello", speed: float = 1.0) -> NDArray[np.float32]:
+def say(engine: PiperEngine, voice_id: str, text: str = "hello") -> NDArray[np.float32]:
     voice = next((voice for voice in engine.voices() if voice.id == voice_id), Voice(voice_id, "", ""))
-    chunks = engine.synthesize(text, SynthesisOptions(voice, speed=speed))
+    chunks = engine.synthesize(text, SynthesisOptions(voice))
     return np.concatenate([chunk.samples for chunk in chunks])
 
 
@@ -165,17 +165,6 @@ def test_a_files_own_name_goes_before_that_of_a_speaker(engine: PiperEngine, tmp
 
     assert ids(engine).count("en_GB-vctk-medium-p239") == 1
     assert np.median(say(engine, "en_GB-vctk-medium-p239")) == pytest.approx(0.7, abs=0.001)
-
-
-@pytest.mark.parametrize("length_scale", [1.0, 1.3])
-def test_speed_changes_the_length_natively(engine: PiperEngine, folder: Path, length_scale: float) -> None:
-    make_voice(folder, "en_US-ann-low", inference={"length_scale": length_scale})
-    slowest, fastest = engine.capabilities.speeds
-    lengths = [say(engine, "en_US-ann-low", speed=speed).size for speed in (slowest, 1.0, fastest)]
-
-    # This voice has no sounds of whole frames, for which real ones are stretched further.
-    assert lengths[1] == pytest.approx(lengths[0] / (2 / 0.78 - 0.22 / 0.78), rel=0.01)
-    assert lengths[2] == pytest.approx(lengths[1] * (1 / fastest - 0.22) / 0.78, rel=0.02)
 
 
 def test_a_new_voice_is_offered_and_a_removed_one_is_not(engine: PiperEngine, folder: Path) -> None:

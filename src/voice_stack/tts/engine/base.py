@@ -18,7 +18,6 @@ class Capabilities:
 
     cloning: bool = False  # speaks with the voice of a sample
     languages: tuple[str, ...] = ()  # what every voice speaks beside its own; empty: nothing
-    speeds: tuple[float, float] = (1.0, 1.0)  # the slowest and the fastest that it speaks by itself
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,6 @@ class SynthesisOptions:
 
     voice: Voice
     language: str | None = None  # to speak, as in en or zh; None: the voice's own
-    speed: float = 1.0  # 2.0 is twice as fast; within the engine's own speeds
     seed: int | None = None  # the same seed gives the same speech, where chance plays a part; None: by chance
 
 

@@ -30,9 +30,6 @@ _NOISE_W = 0.0
 """Variation of the rhythm (voices ask for 0.8): none, so that a text has the same length each time, in each format."""
 
 
-_STIFFNESS = 0.22
-"""The share of a voice's time that its length scale does not touch: each sound lasts a whole number of frames."""
-
 _LOOK_EVERY_S = 1.0
 """How often the folders are listed at most."""
 
@@ -69,8 +66,7 @@ class PiperEngine(TtsEngine):
     """
 
     name = "piper"
-    # Beyond, a model slurs its words, and a change of tempo afterwards is understood better.
-    capabilities = Capabilities(speeds=(0.5, 1.5))
+    capabilities = Capabilities()
 
     def __init__(
         self, store: ModelStore, voice_dir: Path, *, default_voice: str | None = None, device: str = "auto"
@@ -135,7 +131,6 @@ class PiperEngine(TtsEngine):
         voice, speaker = self._load_voice(options.voice.id)
         config = SynthesisConfig(
             speaker_id=speaker,
-            length_scale=voice.config.length_scale * (1 / options.speed - _STIFFNESS) / (1 - _STIFFNESS),
             noise_w_scale=_NOISE_W,
             normalize_audio=False,
         )
