@@ -22,7 +22,7 @@ class CloningEngine(FakeTtsEngine):
     capabilities = Capabilities(cloning=True, languages=("en", "de", "fr"))
 
     def voices(self) -> Sequence[Voice]:
-        return [Voice("Ana", "Ana", ANY_LANGUAGE), Voice("bea_fr", "bea", "fr")]
+        return [Voice("Ana", "Ana", ANY_LANGUAGE), Voice("bea_fr", "bea", "fr"), Voice("ulf_sv", "ulf", "sv")]
 
 
 async def said(
@@ -79,6 +79,17 @@ async def test_a_language_that_is_asked_for_overrides_that_of_the_text_and_the_v
 async def test_without_detection_the_voices_own_language_is_spoken(make_settings: SettingsFactory) -> None:
     assert set(await said(CloningEngine(), make_settings, MIXED, voice="bea", auto=False)) == {("bea_fr", "fr")}
     assert set(await said(CloningEngine(), make_settings, MIXED, voice="Ana", auto=False)) == {("Ana", "en")}
+
+
+async def test_a_voice_cloned_from_a_language_that_the_engine_lacks_speaks_the_others(
+    make_settings: SettingsFactory,
+) -> None:
+    assert await said(CloningEngine(), make_settings, MIXED, voice="ulf") == [
+        ("ulf_sv", "en"),
+        ("ulf_sv", "de"),
+        ("ulf_sv", "en"),
+    ]
+    assert await said(CloningEngine(), make_settings, "OK.", voice="ulf") == [("ulf_sv", "en")]
 
 
 @pytest.mark.parametrize("language", ["sv", "klingon", "e", "../de", "en\x00"])

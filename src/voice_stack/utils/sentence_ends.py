@@ -57,7 +57,8 @@ _NEVER_LAST = _table(
     "напр т.е т.к им ул см"
 )
 _MAY_BE_LAST = _table(
-    "al assn ave blvd bros co corp dept ecc enz etc inc itd itp jr ltd ph.d rd str tj usf usw др пр руб"
+    "al assn ave blvd bros co corp dept ecc enz etc fri inc itd itp jr ltd mon ph.d rd str thu thur thurs tj tue tues "
+    "usf usw wed др пр руб"
 )
 # "St. Petersburg", but "on Main St. The shop".
 _NAME_OR_LAST = _table("Mt Sr St Sta Ste")

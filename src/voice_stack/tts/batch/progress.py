@@ -1,11 +1,7 @@
-"""How far a run has come, and Ctrl-C in it."""
+"""How far a run has come."""
 
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 
@@ -45,33 +41,3 @@ class Progress:
         if self._bar is not None:
             self._bar.clear()
         sys.stderr.write(f"voice-stack: {message}\n")
-
-
-@contextmanager
-def interrupts_between_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the callable given is called, which raises it; a second one raises at once.
-
-    FFmpeg's calls of Python can pass no ``KeyboardInterrupt`` on: PyAV would print it and go on with a file that lacks
-    what was to be written. Changes nothing outside the main thread, or where SIGINT is ignored or handled by others.
-    """
-    held = False
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
-            raise KeyboardInterrupt
-        held = True
-
-    def check() -> None:
-        if held:
-            raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield check
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

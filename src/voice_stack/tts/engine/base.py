@@ -17,7 +17,7 @@ class Capabilities:
     """What an engine can do."""
 
     cloning: bool = False  # speaks with the voice of a sample
-    languages: tuple[str, ...] = ()  # what every voice speaks beside its own; empty: nothing
+    languages: tuple[str, ...] = ()  # what every voice speaks; empty: each its own language
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Cast:
     Args:
         lead: speaks whatever it can.
         others: take over, in this order, for the languages that it cannot.
-        shared: languages that every voice of the engine speaks beside its own.
+        shared: the languages of an engine whose voices all speak the same; empty: each voice has its own.
         wanted: the one language of the text; None: what each sentence is in.
     """
 
@@ -35,6 +35,8 @@ class Cast:
     def languages(self) -> tuple[str, ...]:
         """What can be spoken, as in ``en``; the lead's own language first."""
         own = [primary(voice.language) for voice in (self.lead, *self.others) if voice.language != ANY_LANGUAGE]
+        if self.shared:
+            own = [language for language in own if language in self.shared]
         return tuple(dict.fromkeys([*own, *self.shared]))
 
     @property
@@ -42,8 +44,9 @@ class Cast:
         """What is spoken where the text does not tell."""
         if self.wanted is not None:
             return self.wanted
-        if self.lead.language != ANY_LANGUAGE:
-            return primary(self.lead.language)
+        own = primary(self.lead.language)
+        if own in self.languages:
+            return own
         return FALLBACK_LANGUAGE if FALLBACK_LANGUAGE in self.languages else self.languages[0]
 
     def options(self, language: str | None) -> SynthesisOptions:
@@ -70,10 +73,8 @@ class Cast:
 
     def _speaker(self, language: str) -> Voice | None:
         voices = (self.lead, *self.others)
-        exact = next((voice for voice in voices if voice.language.lower() == language.lower()), None)
-        if "-" in language and exact is not None:
-            return exact
         wanted = primary(language)
-        if wanted in self.shared:
-            return self.lead
-        return next((voice for voice in voices if primary(voice.language) == wanted), None)
+        if self.shared:
+            return self.lead if wanted in self.shared else None
+        exact = next((voice for voice in voices if voice.language.lower() == language.lower()), None)
+        return exact or next((voice for voice in voices if primary(voice.language) == wanted), None)

@@ -1,9 +1,13 @@
-"""Ctrl-C while audio is decoded."""
+"""Ctrl-C while audio is decoded or encoded.
+
+FFmpeg's calls of Python can pass no ``KeyboardInterrupt`` on: PyAV would print it, take the file for ended and go on.
+Nothing here changes anything outside the main thread, or where SIGINT is ignored or handled by others.
+"""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from voice_stack.utils.audio.source import UntilClosed
@@ -11,24 +15,36 @@ from voice_stack.utils.audio.source import UntilClosed
 _CALLED_BY_FFMPEG = frozenset(method.__code__ for method in (UntilClosed.read, UntilClosed.seek, UntilClosed.tell))
 
 
-@contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
+def held_interrupts() -> AbstractContextManager[Callable[[], None]]:
     """Hold Ctrl-C back while FFmpeg reads a file; the callable given raises what was held.
 
-    FFmpeg's calls of Python can pass no ``KeyboardInterrupt`` on: PyAV would print it, take the file for ended and go
-    on. Everywhere else Ctrl-C raises at once, as ever. Changes nothing outside the main thread, or where SIGINT is
-    ignored or handled by others.
+    Everywhere else Ctrl-C raises at once, as ever.
     """
+    return _held(_is_called_by_ffmpeg, second_raises=False)
+
+
+def interrupts_between_steps() -> AbstractContextManager[Callable[[], None]]:
+    """Hold Ctrl-C back until the callable given is called, which raises it; a second one raises at once."""
+    return _held(lambda _: True, second_raises=True)
+
+
+def _is_called_by_ffmpeg(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _CALLED_BY_FFMPEG:
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextmanager
+def _held(must_wait: Callable[[FrameType | None], bool], *, second_raises: bool) -> Iterator[Callable[[], None]]:
     held = False
 
     def handle(_number: int, frame: FrameType | None) -> None:
         nonlocal held
-        while frame is not None:
-            if frame.f_code in _CALLED_BY_FFMPEG:
-                held = True
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt
+        if not must_wait(frame) or (held and second_raises):
+            raise KeyboardInterrupt
+        held = True
 
     def check() -> None:
         if held:

@@ -33,6 +33,8 @@ def say_abbreviations(text: str, vocabulary: Vocabulary) -> str:
         if match["number"]:
             words = vocabulary.before_number[match["number"]]
             return words if text[match.end() : match.end() + 1].isspace() else f"{words} "
+        if match.end() >= end and match["word"] in vocabulary.only_inside:
+            return match[0]
         words = vocabulary.abbreviations[match["word"]]
         first, bar, second = words.partition("|")
         if bar:
@@ -105,7 +107,8 @@ _OPENERS = 6
 def lower_shouts(text: str, vocabulary: Vocabulary) -> str:
     """Shouted words in small letters, for engines spell capitals out; what may be an acronym keeps them.
 
-    A word is shouted that is longer than acronyms are, or that stands in a run of words in capitals of which one is.
+    A word is shouted that is longer than acronyms are, that stands in a run of words in capitals of which one is, or
+    that is among the short ones that people stress.
     """
     words = list(_CAPITALS.finditer(text))
     shouted: set[int] = set()
@@ -140,5 +143,5 @@ def _shouted(run: "list[re.Match[str]]", vocabulary: Vocabulary) -> set[int]:
         for match in run
         if match[0] not in vocabulary.acronyms
         and _VOWEL.search(match[0])
-        and (len(match[0]) > _LONGEST_ACRONYM or together)
+        and (len(match[0]) > _LONGEST_ACRONYM or together or match[0].lower() in vocabulary.emphasised)
     }

@@ -12,7 +12,7 @@ from voice_stack.utils.normalise.vocabulary import Vocabulary
 
 # ruff: noqa: RUF001 - currency and unit signs of many languages
 
-_FORMATTED = re.compile(r"[0-9٠-٩०-९][0-9٠-٩०-९.,٬٫]*")
+_FORMATTED = re.compile(r"[0-9٠-٩०-९](?:[0-9٠-٩०-९.,٬٫]|[\u00a0\u202f](?=[0-9]{3}))*")
 _FIRST_WORD = re.compile(r"\s*([^\W\d_]+)")
 
 
@@ -116,10 +116,15 @@ def _plural(count: Decimal, language: str) -> str:
     return Locale.parse(language).plural_form(count)
 
 
+_SHORTEST_SCALE = 3
+"""Shorter ones are units as well: m is a million of money, and a metre of cloth."""
+
+
 @cache
 def _measures(vocabulary: Vocabulary) -> re.Pattern[str]:
+    scales = _any_of(scale for scale in vocabulary.scales if len(scale) >= _SHORTEST_SCALE) or "(?!)"
     return re.compile(
-        rf"(?P<minus>(?<![\w)])[-−–])?(?P<number>{figures(vocabulary)})[ \u00a0\u202f]?"
+        rf"(?P<minus>(?<![\w)])[-−–])?(?P<number>{figures(vocabulary)})(?:{_GAP}(?P<scale>{scales})(?= ))?{_GAP}"
         rf"(?P<unit>{_any_of(UNITS | UNITS_PER_SECOND)})(?![\w²³/])"
     )
 
@@ -129,7 +134,7 @@ def say_measures(text: str, vocabulary: Vocabulary) -> str:
 
     def spoken(match: re.Match[str]) -> str:
         number = parse(match["number"], vocabulary)
-        words = _measure(number, match["unit"], vocabulary) if number else None
+        words = _measure(number, match["scale"], match["unit"], vocabulary) if number else None
         if words is None:
             return match[0]
         return f"{vocabulary.minus} {words}" if match["minus"] else words
@@ -138,10 +143,12 @@ def say_measures(text: str, vocabulary: Vocabulary) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _measure(number: Number, unit: str, vocabulary: Vocabulary) -> str | None:
+def _measure(number: Number, scale: str | None, unit: str, vocabulary: Vocabulary) -> str | None:
     from babel.units import UnknownUnitError, format_compound_unit, format_unit
 
     value = Decimal(f"{number.whole}.{number.decimals}") if number.decimals else Decimal(number.whole)
+    if scale:
+        value = Decimal(1_000_000)
     language = vocabulary.language
     if unit == "%" and "%" in vocabulary.signs:
         return vocabulary.signs["%"].format(say(number, vocabulary))
@@ -158,4 +165,8 @@ def _measure(number: Number, unit: str, vocabulary: Vocabulary) -> str | None:
     if found is None:
         return phrase  # "a kilometre" in a language that has a word for one or two of them
     noun = _FIRST_WORD.match(phrase, found.end())
-    return phrase[: found.start()] + say(number, vocabulary, noun[1] if noun else "") + phrase[found.end() :]
+    if scale:
+        words = f"{say(number, vocabulary, vocabulary.scales[scale])} {vocabulary.scales[scale]}"
+    else:
+        words = say(number, vocabulary, noun[1] if noun else "")
+    return phrase[: found.start()] + words + phrase[found.end() :]

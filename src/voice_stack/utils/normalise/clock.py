@@ -41,7 +41,7 @@ def _patterns(vocabulary: Vocabulary) -> list[re.Pattern[str]]:
         written += [
             rf"\b(?P<name>{names})\b\.? (?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?(?![\w:/]|[.,%][0-9])(?:,? {year})?",
             (
-                rf"(?<![\w.,/$€£-])(?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?(?: of)? (?P<name>{names})\b"
+                rf"(?P<the>\bthe )?(?<![\w.,/$€£-])(?P<day>[0-3]?[0-9])(?:st|nd|rd|th)?(?P<of> of)? (?P<name>{names})\b"
                 rf"(?:\.(?= [0-9]))?(?:,? {year})?"
             ),
         ]
@@ -67,7 +67,10 @@ def say_dates(text: str, vocabulary: Vocabulary) -> str:
         if not 1 <= day <= 31 or not 1 <= month <= 12:
             return match[0]
         spoken_month = name if name and name.lower() not in vocabulary.months else _month_name(month, vocabulary)
-        words = _date(day, spoken_month, found.get("year"), before, vocabulary)
+        # "The fifth of May" keeps its order, "5 May" has that of the language.
+        the, day_first = found.get("the") or "", found.get("the") or found.get("of")
+        order = "{day} of {month}, {year}" if day_first else vocabulary.date
+        words = the + _date(day, spoken_month, found.get("year"), before, order, vocabulary)
         return f"{before} {words}" if before else words
 
     for pattern in _patterns(vocabulary):
@@ -87,18 +90,16 @@ def _day_and_month(found: "dict[str, str | None]", vocabulary: Vocabulary) -> tu
     return first, second
 
 
-def _date(day: int, month: str, year: str | None, before: str, vocabulary: Vocabulary) -> str:
+def _date(day: int, month: str, year: str | None, before: str, order: str, vocabulary: Vocabulary) -> str:
     assert vocabulary.day is not None  # noqa: S101 - say_dates sees to it
     spoken_day = vocabulary.day(day, before)
     if year is None:
-        return (
-            vocabulary.date.partition("{year}")[0].removesuffix(" de ").rstrip(", ").format(day=spoken_day, month=month)
-        )
+        return order.partition("{year}")[0].removesuffix(" de ").rstrip(", ").format(day=spoken_day, month=month)
     number = int(year)
     if len(year) == 2:
         number += 2000 if number < 70 else 1900
     spoken_year = vocabulary.long_year(number) if vocabulary.long_year else say_year(number, vocabulary)
-    return vocabulary.date.format(day=spoken_day, month=month, year=spoken_year)
+    return order.format(day=spoken_day, month=month, year=spoken_year)
 
 
 _HALVES = re.compile(

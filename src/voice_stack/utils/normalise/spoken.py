@@ -28,6 +28,7 @@ _SCORE = re.compile(r"(?<=[0-9]):(?=[0-9])")
 _SLASHED = re.compile(r"(?<=[0-9])/(?=[0-9])")
 _VERSION = re.compile(r"(?<![\w.])[vV]\.?(?=[0-9])")
 _DECADE = re.compile(r"(?<![\w.,])['’]?(?P<n>[12][0-9][0-9]0|[1-9]0)['’]?s(?!\w)")
+_BY = re.compile(r"(?P<size>(?<![\w.])(?!0x)[0-9][0-9.,]{0,12}(?: ?[mck]?m| ?ft| ?in)?) ?x ?(?=[0-9])")
 _COMPOUND = re.compile(r"(?<=[^\W\d_])-(?=[0-9])|(?<=[0-9])-(?=[^\W\d_])")
 
 
@@ -60,6 +61,8 @@ def _say_figures(text: str, vocabulary: Vocabulary) -> str:
     for sign, fraction in _VULGAR.items():
         if sign in text:
             text = re.sub(rf"(?<=[0-9]){sign}", f" {fraction}", text).replace(sign, fraction)
+    if vocabulary.language == "en":
+        text = _BY.sub(r"\g<size> by ", text)
     text = say_phones(text, vocabulary)
     text = say_dates(text, vocabulary)
     text = _say_ranges(text, vocabulary)

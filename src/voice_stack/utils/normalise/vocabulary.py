@@ -44,6 +44,8 @@ class Vocabulary:
     """Between the ends of a range."""
     abbreviations: Mapping[str, str] = field(default_factory=dict)
     """As written, to words; "Saint|Street" is the first before a name and the second after one."""
+    only_inside: frozenset[str] = frozenset()
+    """Abbreviations that may be words or names at the end of a sentence, where the stop proves nothing: "the Sun." """
     before_number: Mapping[str, str] = field(default_factory=dict)
     """Abbreviations that are such only before a number: "No." """
     currencies: Mapping[str, str] = field(default_factory=dict)
@@ -86,3 +88,5 @@ class Vocabulary:
     """The number of a king or a pope, written in Roman numerals."""
     acronyms: frozenset[str] = frozenset()
     """Long words in capitals that are not shouted."""
+    emphasised: frozenset[str] = frozenset()
+    """Short words, in small letters, that are no acronyms in capitals: "NO", "RED"."""

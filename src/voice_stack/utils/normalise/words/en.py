@@ -67,13 +67,17 @@ VOCABULARY = Vocabulary(
         "Dr.=Doctor|Drive; St.=Saint|Street; Ave.=Avenue; Blvd.=Boulevard; Rd.=Road; Mt.=Mount; Ft.=Fort; "
         "Jr.=Junior; Sr.=Senior; e.g.=for example; i.e.=that is; etc.=et cetera; vs.=versus; approx.=approximately; "
         "Inc.=Incorporated; Ltd.=Limited; Corp.=Corporation; Co.=Company; dept.=department; Dept.=Department; "
-        "est.=established; govt.=government; w/o=without; w/=with; C#=C sharp; F#=F sharp"
+        "govt.=government; w/o=without; w/=with; C#=C sharp; F#=F sharp; "
+        "Mon.=Monday; Tue.=Tuesday; Tues.=Tuesday; Wed.=Wednesday; Thu.=Thursday; Thur.=Thursday; Thurs.=Thursday; "
+        "Fri.=Friday; Sat.=Saturday; Sun.=Sunday; Jan.=January; Feb.=February; Mar.=March; Apr.=April; Jun.=June; "
+        "Jul.=July; Aug.=August; Sep.=September; Sept.=September; Oct.=October; Nov.=November; Dec.=December"
     ),
+    only_inside=table("Sun. Jan. Mar."),
     before_number=pairs(
         "No.=number; no.=number; Nos.=numbers; nos.=numbers; p.=page; pp.=pages; Vol.=volume; vol.=volume; "
         "Fig.=figure; "
         "fig.=figure; Ch.=chapter; ch.=chapter; Sec.=section; sec.=section; Art.=article; art.=article; ca.=about; "
-        "c.=about; Eq.=equation; ext.=extension; Ext.=extension"
+        "c.=about; est.=established; Est.=established; Eq.=equation; ext.=extension; Ext.=extension"
     ),
     currencies=pairs(
         "USD=dollar dollars|cent cents; EUR=euro euros|cent cents; GBP=pound pounds|pence pence; JPY=yen yen; "
@@ -103,4 +107,9 @@ VOCABULARY = Vocabulary(
     ),
     reign=_reign,
     acronyms=table("UNESCO UNICEF NASDAQ COVID HTTPS NAACP FIFA UEFA ASCII"),
+    emphasised=table(
+        "yes no not all any and but or if out new old big hot wet dry off bad few too see day six men boy man kid mom "
+        "dad dog car eat run win won cut hit let ask pay buy far low own lot top end way red the his her she he my we "
+        "you your why how now never this that only very must more most less stop wait here free done off over"
+    ),
 )
