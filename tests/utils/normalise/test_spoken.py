@@ -25,11 +25,17 @@ ENGLISH = {
     "On 2024-05-03 and 5/3/2024.": "On May third, twenty twenty-four and May third, twenty twenty-four.",
     "May 3rd, 2024, 3 May 2024 or Jan. 5": "May third, twenty twenty-four, May third, twenty twenty-four or January "
     "fifth",
+    "On the 29th of February 2020, the 4 July and 5 October 1987": "On the twenty-ninth of February, twenty twenty, "
+    "the fourth of July and October fifth, nineteen eighty-seven",
+    "From Mon. to Fri. and on Sat. in Dec.": "From Monday to Friday and on Saturday in December.",
+    "On Sun. he met Jan.": "On Sunday he met Jan.",
+    "est. 1987, but an est. of it": "established nineteen eighty-seven, but an est. of it",
     "At 14:30, 10:05, 9:00 and 2:30 pm": "At fourteen thirty, ten oh five, nine o'clock and two thirty PM",
     "He left at 5 p.m.": "He left at five PM.",
     "5 km at 60 mph, 20 °C, -5 °C, 3 kg, 1 m²": "five kilometers at sixty miles per hour, twenty degrees Celsius, "
     "minus five "
     "degrees Celsius, three kilograms, one square meter",
+    "150 million km, 2 m x 3 m": "one hundred fifty million kilometers, two meters by three meters",
     "10 MB/s and 5 GB": "ten megabytes per second and five gigabytes",
     "1/2, 3/4 and 2 1/2 cups, ½": "one half, three quarters and two and one half cups, one half",
     "Call +1 (555) 123-4567.": "Call plus one, five five five, one two three, four five six seven.",
@@ -42,6 +48,7 @@ ENGLISH = {
     "No. 5, p. 12": "number five, page twelve",
     "STOP THAT NOW! NASA and the USA agree.": "Stop that now! NASA and the USA agree.",
     "This is a HUGE, ENORMOUS success.": "This is a huge, enormous success.",
+    "Press the RED one, NOT the LED.": "Press the red one, not the LED.",
     "See https://www.example.com/docs/a_b?x=1.": "See example dot com slash docs slash a underscore b question mark "
     "x equals "
     "one.",
@@ -71,6 +78,7 @@ GERMAN = {
     "Ludwig XIV. kam": "Ludwig der Vierzehnte kam",
 }
 FRENCH = {
+    "Elle fait 25 000 km.": "Elle fait vingt-cinq mille kilomètres.",
     "Ça coûte 5,20 € ou 1 250,50 EUR.": "Ça coûte cinq euros vingt ou mille deux cent cinquante euros cinquante.",
     "Le 1er mai 2024 à 14h30": "Le premier mai deux mille vingt-quatre à quatorze heures trente",
     "03/05/2024": "trois mai deux mille vingt-quatre",
@@ -107,6 +115,7 @@ POLISH = {
     "3 maja 2024 r. o 14:30, w 1990 roku": "trzeciego maja dwa tysiące dwudziestego czwartego roku o czternastej "
     "trzydzieści, "
     "w tysiąc dziewięćset dziewięćdziesiątym roku",
+    "12000 km i 5 mln km": "dwanaście tysięcy kilometrów i pięć milionów kilometrów",
     "Mam np. 5 km, 2 minuty i 50%": "Mam na przykład pięć kilometrów, dwie minuty i pięćdziesiąt procent",
 }
 RUSSIAN = {
