@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-CONTEXT_FRAMES = 12
+CONTEXT_FRAMES = 10
 """Frames that the vocoder sees on each side of those it is asked for.
 
 Its convolutions reach 13.5 frames, the last of them with next to nothing: 8 frames leave an error of -110 dB, 10 and
