@@ -50,7 +50,7 @@ def test_an_error_does_not_repeat_all_of_what_was_sent(asr: ServiceProcess, tts:
         assert len(answer.content) < LONGEST_ERROR
 
 
-@pytest.mark.parametrize("text", ["٣٤٥", "①", "ᏣᎳᎩ", "\u02bb"], ids=ascii)
+@pytest.mark.parametrize("text", ["①", "ᏣᎳᎩ", "\u02bb"], ids=ascii)
 def test_a_text_of_characters_that_the_voice_does_not_know_is_the_clients_error(tts: ServiceProcess, text: str) -> None:
     answer = httpx.post(f"{tts.base_url}/v1/audio/speech", json={"input": text, "voice": "alloy"}, timeout=60)
     assert answer.status_code == 400
