@@ -17,7 +17,7 @@ from voice_stack.utils.audio.resample import Resampler
 from voice_stack.utils.audio.tempo import TempoChanger
 from voice_stack.utils.text import TextChunk, spoken_chunks
 
-EARLY_S = 0.5
+EARLY_S = 0.3
 """How much of the first sentence is encoded on its own."""
 
 _SEED_STEP = 1_000_003
