@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from voice_stack.asr.batch.jobs import Job, Problem, Source, find_sources, plan_jobs
-from voice_stack.asr.batch.outputs import OutputError, SegmentStore, StagedFiles, writing
+from voice_stack.asr.batch.outputs import SegmentStore, StagedFiles
 from voice_stack.asr.engine.base import AsrEngine, Language, Position, Segment, TranscribeOptions
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.asr.requests import resolve_options
@@ -20,6 +20,7 @@ from voice_stack.core.settings import Settings
 from voice_stack.utils.audio.decode import decode_audio
 from voice_stack.utils.audio.duration import declared_duration_s
 from voice_stack.utils.audio.interrupts import held_interrupts
+from voice_stack.utils.outputs import OutputError, writing
 
 _logger = logging.getLogger(__name__)
 

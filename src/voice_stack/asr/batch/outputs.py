@@ -5,15 +5,12 @@ import pickle
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from voice_stack.asr.engine.base import Segment
-
-
-class OutputError(Exception):
-    """A folder or a file cannot be written; the message names it and says why."""
+from voice_stack.utils.outputs import OutputError, writing
 
 
 class SegmentStore:
@@ -89,12 +86,3 @@ class StagedFiles:
                 if not overwrite and target.exists():
                     raise OutputError(f"{target} was made by somebody else meanwhile, and left as it is")
                 part.replace(target)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell of errors of the system as ``OutputError``."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

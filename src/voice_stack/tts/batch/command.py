@@ -10,7 +10,7 @@ from pathlib import Path
 from voice_stack.core.errors import InvalidRequestError, VoiceStackError, quoted
 from voice_stack.core.settings import Settings
 from voice_stack.tts.batch.kept import ChunkStore, KeepingEngine
-from voice_stack.tts.batch.outputs import OutputError, StagedSpeech
+from voice_stack.tts.batch.outputs import StagedSpeech
 from voice_stack.tts.batch.progress import Progress
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.engine_factory import create_engine
@@ -20,6 +20,7 @@ from voice_stack.tts.voices.catalogue import VoiceCatalogue
 from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.audio.formats import find_audio_format
 from voice_stack.utils.audio.interrupts import interrupts_between_steps
+from voice_stack.utils.outputs import OutputError
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from voice_stack import __version__
-from voice_stack.tts.batch.outputs import writing
 from voice_stack.tts.engine.base import AudioChunk, SynthesisOptions, TtsEngine, Voice
+from voice_stack.utils.outputs import writing
 
 _SAMPLE = np.dtype("<f4")
 

@@ -2,8 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,23 +10,11 @@ from filelock import FileLock, Timeout
 
 from voice_stack.tts.voices.storage import sync_folder
 from voice_stack.utils.audio.formats import AudioFormat
+from voice_stack.utils.outputs import OutputError, writing
 
 _LARGEST_WAV = 2**32 - 1
 _WAV_HEADER_BYTES = 44
 _FLAC_SAMPLES_AT = 18
-
-
-class OutputError(Exception):
-    """A folder or a file cannot be written; the message names it and says why."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell of errors of the system as ``OutputError``."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 class StagedSpeech:
