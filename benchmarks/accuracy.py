@@ -8,36 +8,23 @@ one at known times. Prints a table; takes some minutes.
 import argparse
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jiwer
 import numpy as np
 from faster_whisper import WhisperModel
-from numpy.typing import NDArray
 from tests.support.sentences import SENTENCES
-from tests.support.speech import Sample, decode, load_samples
+from tests.support.speech import decode
 from tests.support.wer import english_word_error_rate
 from whisper_normalizer.basic import BasicTextNormalizer
-from whisper_normalizer.english import EnglishTextNormalizer
 
+from benchmarks.material import MODEL_DIR, RATE_HZ, Samples, Voice, english, error_rate, recordings, spelled
 from voice_stack.asr.engine.base import AsrEngine, Segment, TranscribeOptions, Word
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.core.settings import Settings
-from voice_stack.tts.engine.base import SynthesisOptions
-from voice_stack.tts.engine.piper import PiperEngine
-from voice_stack.utils.audio.resample import Resampler
 from voice_stack.utils.models.store import ModelStore
-
-ROOT = Path(__file__).parents[1]
-RATE_HZ = 16_000
-PASSAGE = ROOT / "tests" / "support" / "passage.txt"
-UNSPACED = {"zh", "ja"}
-COUNTING = {"counting", "conteo", "comptage", "ginti", "conteggio", "kazoeru", "liczenie", "contagem", "jishu"}
-
-Samples = NDArray[np.float32]
 
 
 @dataclass
@@ -55,24 +42,24 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--only", choices=["recordings", "english", "times"], nargs="*")
     args = parser.parse_args()
-    settings = Settings(_env_file=None, asr_model=args.model, hf_hub_offline=True, model_dir=ROOT / ".cache" / "models")
+    settings = Settings(_env_file=None, asr_model=args.model, hf_hub_offline=True, model_dir=MODEL_DIR)
     engine = create_engine(settings)
     engine.load()
     folder = ModelStore(settings.model_dir, offline=True).find_whisper(args.model)
     plain = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
     for name, measure in (("recordings", _recordings), ("english", _english), ("times", _times)):
         if not args.only or name in args.only:
-            measure(engine, plain, settings)
+            measure(engine, plain)
 
 
-def _recordings(engine: AsrEngine, plain: WhisperModel, _: Settings) -> None:
-    samples = _spelled(load_samples(ROOT / ".cache" / "speech"))
+def _recordings(engine: AsrEngine, plain: WhisperModel) -> None:
+    samples = spelled(recordings())
     print(f"recorded speech, {len(samples)} files, language given: word error rate (zh, ja: character)")
     totals = [0.0, 0.0]
     for language in sorted({sample.language for sample in samples}):
         mine = [sample for sample in samples if sample.language == language]
         pairs = [_both(engine, plain, decode(sample.path.read_bytes()), language) for sample in mine]
-        rates = [_error_rate(mine, [pair[side].text for pair in pairs]) for side in (0, 1)]
+        rates = [error_rate(mine, [pair[side].text for pair in pairs]) for side in (0, 1)]
         totals = [total + rate for total, rate in zip(totals, rates, strict=True)]
         print(f"  {language}   ours {rates[0]:6.1%}   faster-whisper {rates[1]:6.1%}")
     languages = len({sample.language for sample in samples})
@@ -80,26 +67,21 @@ def _recordings(engine: AsrEngine, plain: WhisperModel, _: Settings) -> None:
     print(f"  mean ours {ours:6.2%}   faster-whisper {theirs:6.2%}   difference {100 * (ours - theirs):+.2f} points")
 
 
-def _english(engine: AsrEngine, plain: WhisperModel, settings: Settings) -> None:
-    references: list[str] = []
-    parts: list[Samples] = []
-    rng = np.random.default_rng(7)
-    for text, samples in _english_utterances(settings):
-        references.append(text)
-        parts += [samples, np.zeros(int(rng.choice([0.15, 0.3, 0.6, 1.2, 3.0, 6.0]) * RATE_HZ), np.float32)]
-    audio = np.concatenate(parts)
+def _english(engine: AsrEngine, plain: WhisperModel) -> None:
+    audio, sentences = english()
+    reference = " ".join(text for text, _ in sentences)
     ours, theirs = _both(engine, plain, audio, "en")
-    rates = [english_word_error_rate([" ".join(references)], [heard.text]) for heard in (ours, theirs)]
-    print(f"English, {audio.size / RATE_HZ / 60:.1f} minutes, {len(' '.join(references).split())} words")
+    rates = [english_word_error_rate([reference], [heard.text]) for heard in (ours, theirs)]
+    print(f"English, {audio.size / RATE_HZ / 60:.1f} minutes, {len(reference.split())} words")
     print(
         f"  ours {rates[0]:6.2%} in {ours.seconds:.0f} s   faster-whisper {rates[1]:6.2%} in {theirs.seconds:.0f} s"
         f"   difference {100 * (rates[0] - rates[1]):+.2f} points"
     )
 
 
-def _times(engine: AsrEngine, plain: WhisperModel, settings: Settings) -> None:
+def _times(engine: AsrEngine, plain: WhisperModel) -> None:
     """Each word is spoken on its own and put at a known time, a fifth of a second after the one before."""
-    voice = _Voice(settings)
+    voice = Voice()
     words = " ".join(SENTENCES).translate(str.maketrans("", "", '.,!?:"')).split()
     truth: list[tuple[str, float]] = []
     parts = [np.zeros(RATE_HZ, np.float32)]
@@ -144,49 +126,6 @@ def _both(
         time.perf_counter() - started_at,
     )
     return ours, theirs
-
-
-def _error_rate(samples: Sequence[Sample], texts: Sequence[str]) -> float:
-    normalize = EnglishTextNormalizer() if samples[0].language == "en" else BasicTextNormalizer()
-    references = [normalize(sample.transcript) for sample in samples]
-    hypotheses = [normalize(text) for text in texts]
-    if samples[0].language in UNSPACED:
-        return float(jiwer.cer([r.replace(" ", "") for r in references], [h.replace(" ", "") for h in hypotheses]))
-    return float(jiwer.wer(references, hypotheses))
-
-
-class _Voice:
-    def __init__(self, settings: Settings) -> None:
-        self._engine = PiperEngine(ModelStore(settings.model_dir, offline=True), settings.tts_voice_dir)
-        self._engine.load()
-        self._options = SynthesisOptions(self._engine.voices()[0])
-
-    def say(self, text: str) -> Samples:
-        pieces = []
-        for chunk in self._engine.synthesize(text, self._options):
-            resampler = Resampler(chunk.sample_rate_hz, RATE_HZ)
-            pieces += [resampler.process(chunk.samples), resampler.flush()]
-        return np.concatenate(pieces)
-
-
-def _english_utterances(settings: Settings) -> Iterator[tuple[str, Samples]]:
-    voice = _Voice(settings)
-    samples = _spelled(load_samples(ROOT / ".cache" / "speech"))
-    recordings = [sample for sample in samples if sample.language == "en"]
-    paragraphs = PASSAGE.read_text(encoding="utf-8").split("\n\n")
-    for number, paragraph in enumerate(paragraphs):
-        for sentence in paragraph.strip().replace(". ", ".\n").splitlines():
-            yield sentence, voice.say(sentence)
-        if number % 4 == 3:
-            sample = recordings[number // 4 % len(recordings)]
-            yield sample.transcript, decode(sample.path.read_bytes())
-    for sentence in SENTENCES:
-        yield sentence, voice.say(sentence)
-
-
-def _spelled(samples: Sequence[Sample]) -> list[Sample]:
-    """Without the recordings of counting: both systems write digits where the transcripts have words."""
-    return [sample for sample in samples if sample.path.stem not in COUNTING]
 
 
 def _trimmed(samples: Samples) -> Samples:
