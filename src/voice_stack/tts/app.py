@@ -32,7 +32,9 @@ def create_app(settings: Settings, engine: TtsEngine | None = None) -> FastAPI:
         voices.PREFIX: BodyLimit(upload_bytes, None, "audio_sample"),
         voice_consents.PREFIX: BodyLimit(upload_bytes, None, "recording"),
     }
-    return build_app("tts", settings, service, api, body_limit=limit, other_limits=uploads)
+    return build_app(
+        "tts", settings, service, api, body_limit=limit, other_limits=uploads, queued_paths=("/audio/speech",)
+    )
 
 
 def app_from_environment() -> FastAPI:

@@ -58,6 +58,11 @@ class ScriptWriter:
             if self._settings.tts_auto_lang and len(cast.languages) > 1:
                 self._detector(cast.languages).detect("What language is this?")
 
+    def unload(self) -> None:
+        """Let go of the language models, which the next text that needs them loads again."""
+        with self._detector_lock:
+            self._detector_kept.unload()
+
     def voices(self) -> Sequence[Voice]:
         """Every voice, the default one first."""
         voices = self._catalogue.voices()

@@ -1,20 +1,25 @@
 """The text to speech service: one engine, one queue, and how a request gets from a text to a stream of bytes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from voice_stack.core.errors import DeviceLostError, InvalidRequestError
+from voice_stack.core.metrics import Stopwatch
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.tts.engine.base import Capabilities, TtsEngine, Voice
 from voice_stack.tts.scripts import OPENAI_VOICES, ScriptWriter, speakable_text
-from voice_stack.tts.speech import EncodedChunk, Script, speech_steps
+from voice_stack.tts.speech import EncodedChunk, Script, SpeechEncoder, SpeechPiece, speech_steps
 from voice_stack.tts.voices.catalogue import VoiceCatalogue
 from voice_stack.tts.voices.consents import ConsentStore
 from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.generators import resumed
+from voice_stack.utils.queue_manager import Job
+from voice_stack.utils.scheduling import Kind
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 """OpenAI's own model names: here they mean the configured model."""
@@ -47,7 +52,16 @@ class TtsService(EngineService):
     def __init__(self, settings: Settings, engine: TtsEngine) -> None:
         library = VoiceLibrary(settings.tts_voice_dir)
         self._catalogue = VoiceCatalogue(engine, library, reserved=OPENAI_VOICES)
-        super().__init__("tts", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE, load=self._load)
+        super().__init__(
+            "tts",
+            settings,
+            engine,
+            openai_models=OPENAI_MODELS,
+            max_active={Kind.SPEECH: MAX_ACTIVE},
+            workers=engine.max_steps,
+            load=self._load,
+            unload=self._unload,
+        )
         self._settings = settings
         self._engine = engine
         self._writer = ScriptWriter(settings, engine, self._catalogue)
@@ -67,6 +81,10 @@ class TtsService(EngineService):
     def _load(self) -> None:
         self._engine.load()
         self._writer.warm_up()
+
+    def _unload(self) -> None:
+        self._engine.unload()
+        self._writer.unload()
 
     async def voices(self) -> Sequence[Voice]:
         """Every voice, the default one first."""
@@ -111,35 +129,54 @@ class TtsService(EngineService):
         """
         self.check_model(model)
         text = self._check_text(speech.text)
-        await self.lifecycle.ready()
-        script = await asyncio.to_thread(
-            self._writer.write,
-            text,
-            voice=speech.voice,
-            language=speech.language,
-            speed=speech.speed,
-            seed=speech.seed,
-        )
-        stream = self._stream(script, speech.audio_format)
+        stream = self._stream(replace(speech, text=text))
         return resumed(await anext(stream), stream)
 
-    async def _stream(self, script: Script, audio_format: str) -> AsyncGenerator[EncodedChunk, None]:
-        def steps() -> Iterator[EncodedChunk | None]:
-            return speech_steps(
-                self._engine, script, audio_format=audio_format, sample_rate_hz=self._settings.tts_sample_rate
+    async def _stream(self, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
+        async with self.lifecycle.in_use():
+            script = await asyncio.to_thread(
+                self._writer.write,
+                speech.text,
+                voice=speech.voice,
+                language=speech.language,
+                speed=speech.speed,
+                seed=speech.seed,
             )
+            async with aclosing(self._chunks(script, speech.audio_format)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
-        with self.queue.job(steps) as job:
-            try:
+    async def _chunks(self, script: Script, audio_format: str) -> AsyncGenerator[EncodedChunk, None]:
+        rate_hz = self._settings.tts_sample_rate
+        steps = partial(speech_steps, self._engine, script, sample_rate_hz=rate_hz)
+        encoder = SpeechEncoder(audio_format, rate_hz, speed=script.speed)
+        watch = Stopwatch()
+        spoken_s = 0.0
+        working: AbstractContextManager[Job[SpeechPiece]] = self.queue.job(
+            partial(watch.timed, steps), kind=Kind.SPEECH
+        )
+        try:
+            with working as job:
                 held_s = 0.0  # an encoder gives nothing for what it still holds
-                async for chunk in job:
+                # Encoded here and not by the job, so that the engine goes on with the next sentence meanwhile.
+                async for piece in job:
+                    chunk = await asyncio.to_thread(encoder.encode, piece)
+                    spoken_s += chunk.duration_s
                     held_s += chunk.duration_s
                     if chunk.data:
                         yield EncodedChunk(chunk.data, held_s)
                         held_s = 0.0
-            except DeviceLostError as error:
-                self.lifecycle.fail(error)
-                raise
+                last = await asyncio.to_thread(encoder.finish)
+                spoken_s += last.duration_s
+                if last.data:
+                    yield EncodedChunk(last.data, held_s + last.duration_s)
+        except DeviceLostError as error:
+            self.lifecycle.fail(error)
+            raise
+        finally:
+            # In a thread: it may be at work for somebody who has left.
+            asyncio.get_running_loop().run_in_executor(None, encoder.close)
+        self.metrics.audio_done("out", spoken_s, watch.seconds)
 
     def _check_text(self, text: str) -> str:
         limit = self._settings.tts_max_input_chars

@@ -1,5 +1,6 @@
 """From text to encoded audio, a sentence at a time."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_stack.core.errors import InvalidRequestError
+from voice_stack.core.errors import EngineError, InvalidRequestError
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.joins import PAUSES_S, Joiner
 from voice_stack.tts.voices.casting import Cast
@@ -18,7 +19,7 @@ from voice_stack.utils.audio.tempo import TempoChanger
 from voice_stack.utils.text import TextChunk, spoken_chunks
 
 EARLY_S = 0.3
-"""How much of the first sentence is encoded on its own."""
+"""How much of the first sentence is encoded on its own, in seconds of the encoded speech."""
 
 _SEED_STEP = 1_000_003
 """How far the seeds of two chunks are apart: a long one takes several in a row."""
@@ -38,6 +39,15 @@ class Script:
 
 
 @dataclass(frozen=True)
+class SpeechPiece:
+    """A piece of the speech, at the speed at which the engine speaks."""
+
+    samples: NDArray[np.float32]
+    """Mono, in [-1, 1], shape (samples,)."""
+    duration_s: float
+
+
+@dataclass(frozen=True)
 class EncodedChunk:
     """Bytes of the response body, and the audio they stand for."""
 
@@ -45,40 +55,88 @@ class EncodedChunk:
     duration_s: float
 
 
-def speech_steps(
+class SpeechEncoder:
+    """Makes one file of the pieces of a speech, and sets its speed. Its methods block; it is opened at first use.
+
+    They may be called from different threads. ``close`` waits for the others to end; after it they raise
+    ``EngineError``, as they do where the encoder fails.
+    """
+
+    def __init__(self, audio_format: str, sample_rate_hz: int, *, speed: float = 1.0) -> None:
+        self._format = audio_format
+        self._rate_hz = sample_rate_hz
+        self._speed = speed
+        self._lock = threading.Lock()  # around all of the following
+        self._closed = False
+        self._opened: tuple[TempoChanger, AudioEncoder] | None = None
+
+    def encode(self, piece: SpeechPiece) -> EncodedChunk:
+        """The next piece; maybe no bytes of it yet."""
+        with self._lock:
+            tempo, encoder = self._open()
+            samples = tempo.process(piece.samples)
+            return EncodedChunk(encoder.encode(samples), samples.size / self._rate_hz)
+
+    def finish(self) -> EncodedChunk:
+        """What is left at the end."""
+        with self._lock:
+            tempo, encoder = self._open()
+            samples = tempo.flush()
+            return EncodedChunk(encoder.encode(samples) + encoder.flush(), samples.size / self._rate_hz)
+
+    def close(self) -> None:
+        """Release the encoder, whatever state it is in."""
+        with self._lock:
+            self._closed = True
+            if self._opened is not None:
+                self._opened[1].close()
+
+    def _open(self) -> tuple[TempoChanger, AudioEncoder]:
+        if self._closed:
+            raise EngineError("The speech has ended already.")
+        if self._opened is None:
+            tempo = TempoChanger(self._rate_hz, self._speed)
+            self._opened = tempo, AudioEncoder(self._format, self._rate_hz)
+        return self._opened
+
+
+def encoded_steps(
     engine: TtsEngine, script: Script, *, audio_format: str, sample_rate_hz: int
 ) -> Iterator[EncodedChunk | None]:
-    """Speak a text: each step is a sentence or a part of one, encoded; None where there is nothing to hand out yet.
+    """The steps of `speech_steps`, each encoded: the bytes of all together are one file of ``audio_format``."""
+    with closing(SpeechEncoder(audio_format, sample_rate_hz, speed=script.speed)) as encoder:
+        for piece in speech_steps(engine, script, sample_rate_hz=sample_rate_hz):
+            yield None if piece is None else encoder.encode(piece)
+        yield encoder.finish()
 
-    The bytes of all steps together are one file of ``audio_format``. An engine's failure ends the steps with its error,
-    never with a file that only looks whole.
+
+def speech_steps(engine: TtsEngine, script: Script, *, sample_rate_hz: int) -> Iterator[SpeechPiece | None]:
+    """Speak a text: each step is a sentence or a part of one; None where there is nothing to hand out yet.
+
+    An engine's failure ends the steps with its error, never as if all had been said.
 
     Raises:
-        EngineError: the engine or the encoder failed.
+        EngineError: the engine failed.
         InvalidRequestError: the voice can say nothing of this text.
     """
     spoken = 0
-    with closing(AudioEncoder(audio_format, sample_rate_hz)) as encoder:
-        tempo = TempoChanger(sample_rate_hz, script.speed)
-        for samples in _flow(engine, script, sample_rate_hz):
-            if not samples.size:
-                yield None
-                continue
-            # The listener gets the beginning before the rest of the sentence is encoded.
-            early = 0 if spoken else round(EARLY_S * sample_rate_hz)
-            spoken += samples.size
-            for part in np.split(tempo.process(samples), [early]):
-                if part.size:
-                    yield EncodedChunk(encoder.encode(part), part.size / sample_rate_hz)
-        if not spoken:
-            voice = script.cast.lead
-            raise InvalidRequestError(
-                f"The voice {voice.id!r} knows none of the characters of this text; it speaks {voice.language}.",
-                param="input",
-                code="nothing_to_say",
-            )
-        last = tempo.flush()
-        yield EncodedChunk(encoder.encode(last) + encoder.flush(), last.size / sample_rate_hz)
+    for samples in _flow(engine, script, sample_rate_hz):
+        if not samples.size:
+            yield None
+            continue
+        # The listener gets the beginning before the rest of the sentence is encoded.
+        early = 0 if spoken else round(EARLY_S * script.speed * sample_rate_hz)
+        spoken += samples.size
+        for part in np.split(samples, [early]):
+            if part.size:
+                yield SpeechPiece(part, part.size / sample_rate_hz)
+    if not spoken:
+        voice = script.cast.lead
+        raise InvalidRequestError(
+            f"The voice {voice.id!r} knows none of the characters of this text; it speaks {voice.language}.",
+            param="input",
+            code="nothing_to_say",
+        )
 
 
 def text_chunks(engine: TtsEngine, script: Script) -> Iterator[TextChunk]:
@@ -104,7 +162,7 @@ def _flow(engine: TtsEngine, script: Script, sample_rate_hz: int) -> Iterator[ND
         joiner.begin(pause_s)
         leveller.begin()
         seed = None if script.seed is None else (script.seed + number * _SEED_STEP) % _SEEDS
-        options = replace(script.cast.options(chunk.language), seed=seed)
+        options = replace(script.cast.options(chunk.language), seed=seed, early=number == 0)
         for audio in engine.synthesize(chunk.text, options):
             if resampler is None or audio.sample_rate_hz != source_rate_hz:
                 source_rate_hz = audio.sample_rate_hz

@@ -29,6 +29,7 @@ from voice_stack.utils.audio.encode import AudioEncoder
 from voice_stack.utils.models.coqui import XTTS_V2
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import StepQueue
+from voice_stack.utils.scheduling import Kind
 
 if not HAS_COQUI:
     pytest.skip(NO_COQUI, allow_module_level=True)
@@ -258,7 +259,7 @@ async def streamed(queue: StepQueue, engine: CoquiEngine, options: SynthesisOpti
 async def test_of_8_streams_one_killed_in_the_middle_leaves_the_others_bit_identical(
     engine: CoquiEngine, voice: Voice
 ) -> None:
-    queue = StepQueue("test", max_active=8, max_waiting=8)
+    queue = StepQueue("test", max_active={Kind.LONG: 8}, max_waiting=8)
     try:
         speakers = [voice, *engine.voices()]
         wanted = [SynthesisOptions(speakers[seed % 3], "en", seed=seed) for seed in range(1, 9)]

@@ -15,7 +15,7 @@ from voice_stack.tts.batch.progress import Progress
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.engine_factory import create_engine
 from voice_stack.tts.scripts import OPENAI_VOICES, ScriptWriter, speakable_text
-from voice_stack.tts.speech import Script, speech_steps, text_chunks
+from voice_stack.tts.speech import Script, encoded_steps, text_chunks
 from voice_stack.tts.voices.catalogue import VoiceCatalogue
 from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.audio.formats import find_audio_format
@@ -154,7 +154,7 @@ class _Job:
         duration_s = 0.0
         rate_hz = self._settings.tts_sample_rate
         with interrupts_between_steps() as check:
-            for step in speech_steps(engine, script, audio_format=self._format.name, sample_rate_hz=rate_hz):
+            for step in encoded_steps(engine, script, audio_format=self._format.name, sample_rate_hz=rate_hz):
                 check()
                 if step is not None:
                     write(step.data)

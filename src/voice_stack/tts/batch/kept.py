@@ -124,6 +124,9 @@ class KeepingEngine(TtsEngine):
     def load(self) -> None:
         self._engine.load()
 
+    def unload(self) -> None:
+        self._engine.unload()
+
     def voices(self) -> Sequence[Voice]:
         return self._engine.voices()
 

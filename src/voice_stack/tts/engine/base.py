@@ -46,6 +46,7 @@ class SynthesisOptions:
     voice: Voice
     language: str | None = None  # to speak, as in en or zh; None: the voice's own
     seed: int | None = None  # the same seed gives the same speech, where chance plays a part; None: by chance
+    early: bool = False  # somebody waits for the first sound: it may be given early at some cost to the whole
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class TtsEngine(ABC):
     """The engine as ``TTS_ENGINE`` calls it."""
 
     capabilities: Capabilities
+
+    max_steps: int = 1
+    """How many steps, each of another iterator that ``synthesize`` gave, may run at the same time."""
 
     @property
     @abstractmethod
@@ -86,8 +90,12 @@ class TtsEngine(ABC):
         """
 
     @abstractmethod
+    def unload(self) -> None:
+        """Let go of all that ``load`` and the speech since then have loaded; no step is using it. Voices stay known."""
+
+    @abstractmethod
     def voices(self) -> Sequence[Voice]:
-        """The engine's own voices, in the order of preference; valid after ``load``. May look at the disk."""
+        """The engine's own voices, in the order of preference; valid once loaded. May look at the disk."""
 
     def max_chars(self, language: str) -> int | None:  # noqa: ARG002 - for engines that have a limit
         """The most characters that are spoken well at once in a language; None: any number."""
@@ -98,7 +106,7 @@ class TtsEngine(ABC):
         """Say one sentence or clause, in pieces as they are made.
 
         Closing the iterator ends the work. Several may be in progress at a time; their steps may come from different
-        threads, but only one step runs at a time.
+        threads, and up to ``max_steps`` of them run at a time, never two of the same iterator.
 
         Raises:
             EngineError: the engine failed.

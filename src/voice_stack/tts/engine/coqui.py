@@ -3,6 +3,7 @@
 The weights are under a licence that forbids commercial use (utils/models/coqui.py asks for its acceptance).
 """
 
+import gc
 import hashlib
 import importlib
 import io
@@ -103,6 +104,15 @@ class CoquiEngine(TtsEngine):
         self._speakers = SpeakerCache(self._model, _fingerprint(folder), self._store.model_dir / _SPEAKERS_FOLDER)
         built_in = self._model.speaker_manager.speakers if self._model.speaker_manager else {}
         self._voices = [Voice(name, name, ANY_LANGUAGE) for name in built_in]
+
+    def unload(self) -> None:
+        import torch
+
+        self._model = self._speakers = None
+        if self._device.startswith("cuda"):
+            # Its modules refer to each other in circles, and what they hold on a GPU is free only when they are.
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def voices(self) -> Sequence[Voice]:
         return self._voices

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import threading
 import time
@@ -9,26 +10,21 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from voice_stack.core.errors import EngineError, ModelLoadError, ModelNotFoundError, VoiceNotFoundError, quoted
 from voice_stack.tts.engine.base import AudioChunk, Capabilities, SynthesisOptions, TtsEngine, Voice
+from voice_stack.tts.engine.piper_voice import PiperModel, load_model
 from voice_stack.utils.models.piper import PIPER_FOLDER, PiperVoiceFiles, find_speakers, list_files
 from voice_stack.utils.models.store import ModelStore
-
-if TYPE_CHECKING:
-    from piper import PiperVoice
 
 _logger = logging.getLogger(__name__)
 
 MAX_LOADED = 4
 """Voices kept in memory (about 100 MB each); the one not used for the longest time goes first."""
 
-_NOISE_W = 0.0
-"""Variation of the rhythm (voices ask for 0.8): none, so that a text has the same length each time, in each format."""
-
+MOST_STEPS = 4
+"""Sentences that are made at the same time, given as many processors. Each takes 100 MB or so, and keeps it."""
 
 _LOOK_EVERY_S = 1.0
 """How often the folders are listed at most."""
@@ -75,12 +71,14 @@ class PiperEngine(TtsEngine):
         self._voice_dir = voice_dir
         self._default_voice = default_voice
         self._device = device
+        self.max_steps = min(MOST_STEPS, _processors())
+        self._loading = threading.Lock()  # so that no voice is loaded twice; taken before the other
         self._lock = threading.Lock()  # around all of the following
         self._listing: frozenset[tuple[str, int, int]] | None = None
         self._looked_at = 0.0
         self._voices: list[Voice] = []
         self._speakers: dict[str, _Speaker] = {}
-        self._loaded: OrderedDict[_Model, PiperVoice] = OrderedDict()
+        self._loaded: OrderedDict[_Model, PiperModel] = OrderedDict()
 
     @property
     def model(self) -> str:
@@ -114,6 +112,10 @@ class PiperEngine(TtsEngine):
             )
         self._load_voice(first.id)
 
+    def unload(self) -> None:
+        with self._lock:
+            self._loaded.clear()
+
     def voices(self) -> Sequence[Voice]:
         with self._lock:
             now = time.monotonic()
@@ -126,19 +128,12 @@ class PiperEngine(TtsEngine):
             return self._voices
 
     def synthesize(self, text: str, options: SynthesisOptions) -> Iterator[AudioChunk]:
-        from piper.config import SynthesisConfig
-
-        voice, speaker = self._load_voice(options.voice.id)
-        config = SynthesisConfig(
-            speaker_id=speaker,
-            noise_w_scale=_NOISE_W,
-            normalize_audio=False,
-        )
+        model, speaker = self._load_voice(options.voice.id)
         # Piper would read what stands in double brackets as phonemes.
         text = text.replace("[[", "[ [")
         try:
-            for chunk in voice.synthesize(text, config):
-                yield AudioChunk(np.asarray(chunk.audio_float_array, np.float32), chunk.sample_rate)
+            for samples in model.say(text, speaker, early=options.early):
+                yield AudioChunk(samples, model.sample_rate_hz)
         except Exception as error:
             raise EngineError(f"Piper failed on this text: {error}") from error
 
@@ -161,29 +156,51 @@ class PiperEngine(TtsEngine):
         for model in [model for model in self._loaded if model not in current]:
             del self._loaded[model]
 
-    def _load_voice(self, voice_id: str) -> "tuple[PiperVoice, int | None]":
-        from piper import PiperVoice
+    def _load_voice(self, voice_id: str) -> tuple[PiperModel, int | None]:
+        found = self._find_loaded(voice_id)
+        if found is None:
+            with self._loading:
+                # Another thread may have loaded it meanwhile.
+                found = self._find_loaded(voice_id) or self._load_anew(voice_id)
+        return found
 
+    def _find_loaded(self, voice_id: str) -> tuple[PiperModel, int | None] | None:
         with self._lock:
-            speaker = self._speakers.get(voice_id)
-            if speaker is None:
-                raise VoiceNotFoundError(f"The voice {quoted(voice_id)} is not here any more.", param="voice")
-            if speaker.model in self._loaded:
-                self._loaded.move_to_end(speaker.model)
-                return self._loaded[speaker.model], speaker.number
+            speaker = self._speaker(voice_id)
+            if speaker.model not in self._loaded:
+                return None
+            self._loaded.move_to_end(speaker.model)
+            return self._loaded[speaker.model], speaker.number
+
+    def _load_anew(self, voice_id: str) -> tuple[PiperModel, int | None]:
+        with self._lock:
+            speaker = self._speaker(voice_id)
         files = speaker.model.files
         try:
-            voice = PiperVoice.load(files.model_path, files.config_path, use_cuda=self._device.startswith("cuda"))
+            model = load_model(files.model_path, files.config_path, use_cuda=self._device.startswith("cuda"))
         except Exception as error:
             raise ModelLoadError(f"The Piper voice {voice_id!r} cannot be loaded: {error}") from error
         _logger.info("loaded the voice %s", voice_id)
         with self._lock:
             # It may have been replaced while it was loaded.
             if self._speakers.get(voice_id) == speaker:
-                self._loaded[speaker.model] = voice
+                self._loaded[speaker.model] = model
             if len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
-        return voice, speaker.number
+        return model, speaker.number
+
+    def _speaker(self, voice_id: str) -> _Speaker:
+        speaker = self._speakers.get(voice_id)
+        if speaker is None:
+            raise VoiceNotFoundError(f"The voice {quoted(voice_id)} is not here any more.", param="voice")
+        return speaker
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def _choose_device(wanted: str, providers: Sequence[str]) -> str:
