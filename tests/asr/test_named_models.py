@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import SettingsFactory
 from tests.support.engines import FakeAsrEngine, Gate
-from tests.support.serving import client_of
+from tests.support.serving import client_of, wait_until
 from tests.support.speech import Sample
 from voice_stack.asr.app import create_app
 from voice_stack.asr.engine.base import AsrEngine
@@ -23,11 +24,13 @@ PATH = "/v1/audio/transcriptions"
 class Shelf:
     """Engines that remember how often each model was built."""
 
-    def __init__(self, most: int, gate: Gate | None = None) -> None:
+    def __init__(
+        self, most: int, gate: Gate | None = None, *, ttl_s: float = 0, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
         self.built: list[str] = []
         self.alive: weakref.WeakSet[FakeAsrEngine] = weakref.WeakSet()
         self._gate = gate
-        self.engines = NamedEngines(self._create, most=most)
+        self.engines = NamedEngines(self._create, most=most, ttl_s=ttl_s, is_busy=is_busy)
 
     def _create(self, name: str) -> AsrEngine:
         self.built.append(name)
@@ -76,6 +79,27 @@ async def test_a_model_in_use_is_not_let_go_of() -> None:
     async with shelf.engines.lend("b"):
         pass
     assert shelf.built == ["a", "b"]
+
+
+async def test_a_model_that_nobody_uses_is_let_go_of_after_its_time() -> None:
+    busy = False
+    shelf = Shelf(2, ttl_s=0.02, is_busy=lambda: busy)
+    async with shelf.engines.lend("a"):
+        pass
+    async with shelf.engines.lend("a") as first:
+        assert isinstance(first, FakeAsrEngine)
+        async with shelf.engines.lend("b"), shelf.engines.lend("a"):
+            pass
+        await asyncio.sleep(0.06)
+        assert first.unloads == 0
+        busy = True
+    await asyncio.sleep(0.06)
+    assert first.unloads == 0, "a step of a request that has gone may still use it"
+    busy = False
+    await asyncio.to_thread(wait_until, lambda: first.unloads == 1)
+    async with shelf.engines.lend("a") as second:
+        assert second is not first
+    assert shelf.built == ["a", "b", "a"]
 
 
 async def test_a_model_that_cannot_be_loaded_takes_no_place_and_is_tried_again() -> None:

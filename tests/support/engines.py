@@ -26,6 +26,11 @@ class Gate:
         """Let every step through from now on."""
         self._open.set()
 
+    def shut(self) -> None:
+        """Hold the steps back again, and forget whether one was reached."""
+        self._open.clear()
+        self.reached.clear()
+
     def step_once(self) -> None:
         """Let a single step through, the one that waits or the next."""
         self._passes.release()
@@ -52,6 +57,7 @@ class FakeAsrEngine(asr.AsrEngine):
         gate: Gate | None = None,
         load_error: VoiceStackError | None = None,
         load_gate: Gate | None = None,
+        unload_gate: Gate | None = None,
         fail_at: int | None = None,
         languages: tuple[str, ...] = ("en", "de", "fr"),
         can_detect: bool = False,
@@ -59,13 +65,16 @@ class FakeAsrEngine(asr.AsrEngine):
     ) -> None:
         self._words = words
         self.gate = gate or Gate()
-        self._load_error = load_error
+        self.load_error = load_error
         self._load_gate = load_gate or Gate()
+        self._unload_gate = unload_gate or Gate()
         self._fail_at = fail_at
         self._languages = languages
         self._can_detect = can_detect
         self._can_translate = can_translate
         self.options: list[asr.TranscribeOptions] = []
+        self.loads = 0
+        self.unloads = 0
 
     @property
     def model(self) -> str:
@@ -86,8 +95,13 @@ class FakeAsrEngine(asr.AsrEngine):
 
     def load(self) -> None:
         self._load_gate.step()
-        if self._load_error is not None:
-            raise self._load_error
+        if self.load_error is not None:
+            raise self.load_error
+        self.loads += 1
+
+    def unload(self) -> None:
+        self._unload_gate.step()
+        self.unloads += 1
 
     def transcribe(self, audio: Iterable[asr.AudioBlock], options: asr.TranscribeOptions) -> Iterator[asr.Step | None]:
         self.options.append(options)
@@ -130,15 +144,19 @@ class FakeTtsEngine(tts.TtsEngine):
         gate: Gate | None = None,
         load_error: VoiceStackError | None = None,
         load_gate: Gate | None = None,
+        unload_gate: Gate | None = None,
         fail_at: int | None = None,
         error: Exception | None = None,
     ) -> None:
         self.gate = gate or Gate()
-        self._load_error = load_error
+        self.load_error = load_error
         self._load_gate = load_gate or Gate()
+        self._unload_gate = unload_gate or Gate()
         self._fail_at = fail_at
         self._error = error or EngineError("The fake engine was told to fail.")
         self.said: list[tuple[str, tts.SynthesisOptions]] = []
+        self.loads = 0
+        self.unloads = 0
 
     @property
     def model(self) -> str:
@@ -150,8 +168,13 @@ class FakeTtsEngine(tts.TtsEngine):
 
     def load(self) -> None:
         self._load_gate.step()
-        if self._load_error is not None:
-            raise self._load_error
+        if self.load_error is not None:
+            raise self.load_error
+        self.loads += 1
+
+    def unload(self) -> None:
+        self._unload_gate.step()
+        self.unloads += 1
 
     def voices(self) -> Sequence[tts.Voice]:
         return [

@@ -94,6 +94,15 @@ class LanguageDetector:
             return candidates[0]
         return self._likeliest(text, script, sum(scripts.values()), default)
 
+    def unload(self) -> None:
+        """Let go of the models, which the next text that needs them loads again."""
+        with self._lock:
+            # Lingua keeps them for the process, not for the detector.
+            for model in self._models.values():
+                if model is not None:
+                    model.unload_language_models()  # type: ignore[no-untyped-call]
+            self._models.clear()
+
     def _main_script(self, scripts: "Counter[str]", default: str | None) -> str:
         # Japanese mixes its own signs with Chinese ones; a few kana are enough.
         if scripts["KANA"] and "ja" in self._by_script.get("KANA", []):
