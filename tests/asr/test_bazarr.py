@@ -228,7 +228,7 @@ def test_a_twin_that_hangs_up_leaves_the_work_to_the_other_and_the_last_one_ends
         engine.gate = last = Gate(opened=False)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/asr", params={**QUERY, "output": "vtt"}, files=part(), timeout=httpx.Timeout(30, read=1))
-        wait_until(lambda: all(job.cancelled for job in app.state.service.queue._active))
+        wait_until(lambda: all(job.cancelled for job in app.state.service.queue._scheduler.active))
         last.open()
         assert last.closed.wait(10)
         assert last.steps == 1

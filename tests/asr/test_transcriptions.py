@@ -19,7 +19,9 @@ from tests.support.engines import FakeAsrEngine, Gate
 from tests.support.serving import client_of, served, wait_until
 from tests.support.speech import wav_bytes
 from voice_stack.asr.app import create_app
+from voice_stack.asr.service import MAX_ACTIVE
 from voice_stack.utils.audio.vad import VadOptions
+from voice_stack.utils.scheduling import Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -187,7 +189,10 @@ async def test_an_engine_error_is_a_500_and_the_next_request_is_served(make_sett
         assert (await client.post(PATH, files=upload())).status_code == 200
 
 
-async def test_a_full_queue_is_a_503_with_retry_after(make_settings: SettingsFactory) -> None:
+async def test_a_full_queue_is_a_503_with_retry_after(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MAX_ACTIVE, Kind.SHORT, 4)
     gate = Gate(opened=False)
     async with client_of(create_app(make_settings(max_queue=1), FakeAsrEngine(gate=gate))) as client:
         taken = [asyncio.ensure_future(client.post(PATH, files=upload())) for _ in range(5)]
@@ -209,7 +214,7 @@ def test_a_client_that_hangs_up_ends_the_work_before_the_next_step(
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}{PATH}", files=upload(), timeout=httpx.Timeout(30, read=0.5))
         assert gate.reached.is_set()
-        wait_until(lambda: all(job.cancelled for job in app.state.service.queue._active))
+        wait_until(lambda: all(job.cancelled for job in app.state.service.queue._scheduler.active))
         gate.open()
         assert gate.closed.wait(10)
         assert gate.steps == 1
@@ -217,7 +222,10 @@ def test_a_client_that_hangs_up_ends_the_work_before_the_next_step(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_waiting_client_that_hangs_up_gives_its_place_back(make_settings: SettingsFactory) -> None:
+def test_a_waiting_client_that_hangs_up_gives_its_place_back(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MAX_ACTIVE, Kind.SHORT, 4)
     gate = Gate(opened=False)
     with served(create_app(make_settings(max_queue=1), FakeAsrEngine(gate=gate))) as url:
         for _ in range(5):

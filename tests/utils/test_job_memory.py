@@ -13,6 +13,7 @@ import pytest
 
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.queue_manager import StepQueue, stop_if_abandoned
+from voice_stack.utils.scheduling import Kind
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_the_audio_of_a_job_goes_when_it(how: str) -> None:
             yield None
 
     async def work() -> None:
-        queue = StepQueue("test", max_active=1, max_waiting=1)
+        queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=1)
 
         async def read() -> None:
             with queue.job(steps) as job:

@@ -11,13 +11,14 @@ from tests.support.serving import wait_until
 from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
 from voice_stack.core.logging import request_id
 from voice_stack.utils.queue_manager import Job, StepQueue, stop_if_abandoned
+from voice_stack.utils.scheduling import Kind
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def queue() -> Iterator[StepQueue]:
-    made = StepQueue("test", max_active=8, max_waiting=8)
+    made = StepQueue("test", max_active={Kind.LONG: 8}, max_waiting=8)
     yield made
     made.close()
 
@@ -155,7 +156,7 @@ async def test_a_job_abandoned_while_it_waits_for_its_reader_is_closed(queue: St
 
 
 async def test_a_job_abandoned_before_its_turn_never_starts() -> None:
-    queue = StepQueue("test", max_active=1, max_waiting=2)
+    queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=2)
     hold = threading.Event()
     started: list[str] = []
 
@@ -196,7 +197,7 @@ async def test_a_job_that_cannot_even_start_fails_with_its_error(queue: StepQueu
 
 
 async def test_one_job_more_than_may_wait_is_refused_with_a_time_to_try_again() -> None:
-    queue = StepQueue("test", max_active=1, max_waiting=1)
+    queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=1)
     hold = threading.Event()
 
     def blocker() -> Iterator[int]:
@@ -214,7 +215,7 @@ async def test_one_job_more_than_may_wait_is_refused_with_a_time_to_try_again() 
 
 
 async def test_a_stop_refuses_what_waits_and_lets_finish_what_runs() -> None:
-    queue = StepQueue("test", max_active=1, max_waiting=4)
+    queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=4)
     hold = threading.Event()
 
     def blocker() -> Iterator[int]:
@@ -234,7 +235,7 @@ async def test_a_stop_refuses_what_waits_and_lets_finish_what_runs() -> None:
 
 
 async def test_closing_ends_the_threads_and_tells_the_readers() -> None:
-    queue = StepQueue("closing", max_active=2, max_waiting=4)
+    queue = StepQueue("closing", max_active={Kind.LONG: 2}, max_waiting=4)
     with queue.job(numbers(1000), look_ahead=1) as job:
         await anext(job)
         await asyncio.to_thread(queue.close)
@@ -244,7 +245,7 @@ async def test_closing_ends_the_threads_and_tells_the_readers() -> None:
 
 
 async def test_many_jobs_on_several_workers_lose_nothing() -> None:
-    queue = StepQueue("many", workers=3, max_active=5, max_waiting=100)
+    queue = StepQueue("many", workers=3, max_active={Kind.LONG: 5}, max_waiting=100)
 
     async def run(count: int) -> list[int]:
         with queue.job(numbers(count), look_ahead=1 + count % 3) as job:

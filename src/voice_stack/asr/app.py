@@ -30,6 +30,8 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
         body_limit=limit,
         at_root=(bazarr.at_root, bazarr.below_bazarr),
         open_paths=bazarr.STATUS_PATHS,
+        # Not Bazarr's: a twin of what is in work joins it, and what was made before is there at once.
+        queued_paths=("/audio/transcriptions", "/audio/transcriptions/verbose", "/audio/translations"),
     )
 
 

@@ -1,5 +1,7 @@
 """Chooses and builds the speech to text engine."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 from voice_stack.asr.engine.base import AsrEngine
@@ -18,12 +20,12 @@ def create_engine(settings: Settings, asked_model: str | None = None) -> AsrEngi
     Raises:
         ConfigurationError: the engine is not installed.
     """
-    engine: type[WindowedEngine]
+    engine: Callable[..., WindowedEngine]
     if settings.asr_engine == "faster-whisper":
         _require(settings.asr_engine, ["faster_whisper"], "asr")
         from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 
-        engine = FasterWhisperEngine
+        engine = partial(FasterWhisperEngine, decode=settings.asr_decode)
     else:
         # Speech is found with the model that ships inside faster-whisper.
         _require(settings.asr_engine, ["whisper", "faster_whisper"], "asr,whisper")

@@ -1,21 +1,27 @@
 """The speech to text service: engines, one queue, and how a request gets from an upload to a transcript."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, closing
+from functools import partial
 from itertools import islice
 from typing import BinaryIO, TypeAlias
 
-from voice_stack.asr.engine.base import AsrEngine, AudioBlock, Language, Step, TranscribeOptions
+from voice_stack.asr.engine.base import AsrEngine, AudioBlock, Language, Position, Step, TranscribeOptions
 from voice_stack.asr.engines import NamedEngines
 from voice_stack.asr.requests import resolve_options
 from voice_stack.asr.transcript import Transcript, TranscriptBuilder
+from voice_stack.core.metrics import Stopwatch
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.utils.audio.decode import BLOCK_S, decode_audio
+from voice_stack.utils.audio.duration import declared_duration_s
 from voice_stack.utils.generators import resumed
 from voice_stack.utils.models.store import ModelStore
-from voice_stack.utils.queue_manager import Job
+from voice_stack.utils.queue_manager import Job, Steps
+from voice_stack.utils.scheduling import Kind
 from voice_stack.utils.shared_work import SharedWork
 
 Decode: TypeAlias = Callable[[BinaryIO], Generator[AudioBlock, None, None]]
@@ -36,20 +42,46 @@ DETECT_BLOCKS = 1800 // BLOCK_S
 KEPT_BYTES = 32 * 2**20
 """Size of the results that are kept for retries."""
 
-MAX_ACTIVE = 4
-"""Transcriptions that take turns. Each holds a minute or two of audio; the other uploads wait on disk."""
+MAX_ACTIVE = {Kind.URGENT: 2, Kind.SHORT: 32, Kind.LONG: 4}
+"""Requests that take turns. A long one holds a few minutes of audio; the other uploads wait on disk."""
+
+SHORT_S = 30.0
+"""An upload that is no longer goes ahead of films: the model hears it at once. Only its place depends on it."""
+
+WORKERS = 2
+"""Uploads that are decoded, and searched for speech, at a time."""
+
+_RAW_BYTES_PER_S = 32_000
 
 
 class AsrService(EngineService):
     """Transcribes uploads with one engine, several requests in turns."""
 
     def __init__(self, settings: Settings, engine: AsrEngine, create_named: Callable[[str], AsrEngine]) -> None:
-        super().__init__("asr", settings, engine, openai_models=OPENAI_MODELS, max_active=MAX_ACTIVE)
+        super().__init__(
+            "asr",
+            settings,
+            engine,
+            openai_models=OPENAI_MODELS,
+            max_active=MAX_ACTIVE,
+            workers=WORKERS,
+            load=self._load,
+        )
         self._settings = settings
         self._engine = engine
-        self._named = NamedEngines(create_named, most=settings.asr_max_named_models)
+        self._named = NamedEngines(
+            create_named, most=settings.asr_max_named_models, ttl_s=settings.model_ttl_s, is_busy=self.is_busy
+        )
         self._store = ModelStore(settings.model_dir, offline=settings.hf_hub_offline)
         self.results = SharedWork(keep_s=settings.asr_keep_results_s, keep_bytes=KEPT_BYTES)
+
+    def _load(self) -> None:
+        self._engine.load()
+        self.queue.open_lanes(self._engine.lanes)
+
+    def check_room(self, size_bytes: int | None) -> None:
+        is_small = size_bytes is not None and size_bytes <= SHORT_S * _RAW_BYTES_PER_S
+        self.queue.check_room(*((Kind.SHORT,) if is_small else (Kind.SHORT, Kind.LONG)))
 
     async def transcribe(
         self, upload: BinaryIO, options: TranscribeOptions, *, model: str | None = None, decode: Decode = decode_audio
@@ -80,17 +112,23 @@ class AsrService(EngineService):
         self, upload: BinaryIO, options: TranscribeOptions, *, model: str | None = None, decode: Decode = decode_audio
     ) -> AsyncGenerator[Step, None]:
         """The same as ``transcribe``, as it comes; a reader that is slow slows the work down."""
-        await self.lifecycle.ready()
         async with self._lend(model) as engine:
             options = resolve_options(options, engine, self._settings)
 
-            def run() -> Iterator[Step | None]:
-                return engine.transcribe(decode(upload), options)
+            def run() -> Steps[Step]:
+                return engine.shared_transcription(decode(upload), options)
 
-            working: AbstractContextManager[Job[Step]] = self.queue.job(run, look_ahead=64)
+            watch = Stopwatch()
+            heard_s = 0.0
+            working: AbstractContextManager[Job[Step]] = self.queue.job(
+                partial(watch.timed, run), kind=await asyncio.to_thread(_kind, upload), look_ahead=64
+            )
             with working as job:
                 async for step in job:
+                    if isinstance(step, Position):
+                        heard_s = step.upload_s
                     yield step
+            self.metrics.audio_done("in", heard_s, watch.seconds)
 
     async def detect_language(self, upload: BinaryIO, *, decode: Decode = decode_audio) -> Language | None:
         """Tell what is spoken in an upload, ahead of the transcriptions that wait; None where nobody can tell.
@@ -102,17 +140,17 @@ class AsrService(EngineService):
             UnavailableError: as for ``transcribe``.
             EngineError: the engine failed.
         """
-        await self.lifecycle.ready()
-        if not self._engine.capabilities.detect_language:
-            return None
 
-        def run() -> Iterator[Language | None]:
+        def run() -> Steps[Language]:
             with closing(decode(upload)) as blocks:
-                yield from self._engine.detect_language(islice(blocks, DETECT_BLOCKS))
+                yield from self._engine.shared_detection(islice(blocks, DETECT_BLOCKS))
 
-        with self.queue.job(run, urgent=True) as job:
-            async for language in job:
-                return language
+        async with self.lifecycle.in_use():
+            if not self._engine.capabilities.detect_language:
+                return None
+            with self.queue.job(run, kind=Kind.URGENT) as job:
+                async for language in job:
+                    return language
         return None
 
     def models(self) -> Sequence[Model]:
@@ -127,9 +165,18 @@ class AsrService(EngineService):
     @asynccontextmanager
     async def _lend(self, model: str | None) -> AsyncIterator[AsrEngine]:
         if model is None or model == self._engine.model or model in OPENAI_MODELS:
-            yield self._engine
+            async with self.lifecycle.in_use():
+                yield self._engine
             return
         if not self._settings.asr_max_named_models:
             raise model_not_found(model, [self._engine.model, *OPENAI_MODELS])
         async with self._named.lend(model) as engine:
             yield engine
+
+
+def _kind(upload: BinaryIO) -> Kind:
+    duration_s = declared_duration_s(upload)
+    if duration_s is None:
+        duration_s = upload.seek(0, os.SEEK_END) / _RAW_BYTES_PER_S
+    upload.seek(0)
+    return Kind.SHORT if duration_s <= SHORT_S else Kind.LONG

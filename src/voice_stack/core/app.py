@@ -2,23 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from inspect import signature
 from typing import Any
 
+import fastapi.routing
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voice_stack import __version__
+from voice_stack.core.admission import AdmissionMiddleware
 from voice_stack.core.auth import ApiKeyMiddleware
 from voice_stack.core.errors import VoiceStackError, envelope
 from voice_stack.core.lifecycle import State
+from voice_stack.core.metering import MeteringMiddleware
+from voice_stack.core.metrics import OTHER
 from voice_stack.core.middleware import BodyLimit, BodyLimitMiddleware, RequestContextMiddleware
-from voice_stack.core.responses import error_response
+from voice_stack.core.responses import envelope_response, error_response
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
 from voice_stack.core.signals import calling_on_stop
@@ -26,11 +32,15 @@ from voice_stack.core.signals import calling_on_stop
 _logger = logging.getLogger(__name__)
 
 HEALTH_PATHS = ("/health", "/healthz", "/healthcheck")
+METRICS_PATH = "/metrics"
+
+REFRESH_S = 1.0
+"""How old the queue depth, state and memory of one process may be when Prometheus asks another on the same port."""
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "upload_too_large"}
 
 _FORM_LIMITS: Any = {"max_fields": 64, "max_files": 8}
-"""A field may have 1 MiB and is held in memory. FastAPI before 0.165, which Python 3.10 gets, takes no notice of it."""
+"""A field may have 1 MiB and is held in memory. FastAPI before 0.165, which Python 3.10 gets, has no such limit."""
 
 _MESSAGES = {"There was an error parsing the body": "The body cannot be read: send JSON in UTF-8, not nested deeply."}
 
@@ -45,6 +55,7 @@ def build_app(
     other_limits: Mapping[str, BodyLimit] | None = None,
     at_root: Sequence[APIRouter] = (),
     open_paths: Sequence[str] = (),
+    queued_paths: Sequence[str] = (),
 ) -> FastAPI:
     """Assemble one service.
 
@@ -53,23 +64,32 @@ def build_app(
         other_limits: limits on request bodies by the path below ``API_V1_STR`` that they hold for.
         at_root: served as they are.
         open_paths: served without an API key, as health is.
+        queued_paths: below ``API_V1_STR``; requests there are refused unread while the queue is full.
     """
-    app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan, form_limits=_FORM_LIMITS)
+    limits = {"form_limits": _FORM_LIMITS} if "form_limits" in signature(FastAPI.__init__).parameters else {}
+    app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan, **limits)
     app.state.service = service
     app.include_router(api, prefix=settings.api_v1_str)
     for router in at_root:
         app.include_router(router)
     app.include_router(_health_router(name, service), tags=["health"])
+    app.include_router(_metrics_router(service), tags=["metrics"])
     app.add_exception_handler(VoiceStackError, _on_known_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
 
     # The last added is the outermost.
+    app.add_middleware(
+        AdmissionMiddleware,
+        paths=[f"{settings.api_v1_str}{path}" for path in queued_paths],
+        check_room=service.check_room,
+    )
     if settings.api_keys:
         app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys, open_paths=(*HEALTH_PATHS, *open_paths))
     elsewhere = {f"{settings.api_v1_str}{path}": limit for path, limit in (other_limits or {}).items()}
     app.add_middleware(BodyLimitMiddleware, limit=body_limit, elsewhere=elsewhere)
     app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(MeteringMiddleware, metrics=service.metrics, template_of=_templates(app))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -85,13 +105,49 @@ def build_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
     service: EngineService = app.state.service
     service.lifecycle.start()
+    refreshing = asyncio.ensure_future(_keep_fresh(service)) if service.metrics.shared else None
     with calling_on_stop(service.stop):
         try:
             # The server finds the service in the lifespan state (core/server.py).
             yield {"service": service}
         finally:
+            if refreshing is not None:
+                refreshing.cancel()
             service.stop()
             await asyncio.to_thread(service.close)
+
+
+async def _keep_fresh(service: EngineService) -> None:
+    """Let the other processes know how things stand in this one, whichever of them is asked."""
+    while True:
+        await asyncio.to_thread(service.take_stock)
+        await asyncio.sleep(REFRESH_S)
+
+
+def _metrics_router(service: EngineService) -> APIRouter:
+    router = APIRouter()
+
+    def exposition() -> bytes:
+        service.take_stock()
+        return service.metrics.exposition()
+
+    @router.get(METRICS_PATH, summary="For Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(await asyncio.to_thread(exposition), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _templates(app: FastAPI) -> Callable[[str], str]:
+    """The template of a path: ``/v1/models/{model_id}``, or ``OTHER`` where the app knows none."""
+    # FastAPI keeps included routers whole since it has this function; before, their routes were copied.
+    flattened: Callable[..., Iterator[Any]] = getattr(fastapi.routing, "iter_route_contexts", iter)
+    known = [(route.path_regex, str(route.path_format)) for route in flattened(app.routes)]
+
+    def template_of(path: str) -> str:
+        return next((template for pattern, template in known if pattern.match(path)), OTHER)
+
+    return template_of
 
 
 def _health_router(name: Service, service: EngineService) -> APIRouter:
@@ -106,8 +162,8 @@ def _health_router(name: Service, service: EngineService) -> APIRouter:
             "loaded": state is State.READY,
             **service.describe(),
         }
-        if service.lifecycle.error is not None:
-            about["error"] = str(service.lifecycle.error)
+        if error := service.lifecycle.error or service.lifecycle.reload_error:
+            about["error"] = str(error)
         return about
 
     @router.head("/healthz", include_in_schema=False)
@@ -117,10 +173,10 @@ def _health_router(name: Service, service: EngineService) -> APIRouter:
 
     @router.head("/health", include_in_schema=False)
     @router.head("/healthcheck", include_in_schema=False)
-    @router.get("/health", summary="200 once the model is ready, else 503")
+    @router.get("/health", summary="200 once the model was loaded, else 503")
     @router.get("/healthcheck", summary="the same as /health")
     async def ready() -> JSONResponse:
-        return JSONResponse(body(), status_code=200 if service.lifecycle.state is State.READY else 503)
+        return JSONResponse(body(), status_code=200 if service.lifecycle.is_healthy else 503)
 
     return router
 
@@ -149,7 +205,7 @@ async def _on_invalid_request(_request: Request, error: Exception) -> Response:
         message = str(detail["msg"]).removeprefix("Value error, ")
         problems.append(f"{name}: {message}" if name else message)
     body = envelope("; ".join(problems), type_="invalid_request_error", param=param, code="invalid_request")
-    return JSONResponse(body, status_code=400)
+    return envelope_response(body, 400)
 
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
@@ -159,4 +215,4 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
     type_ = "invalid_request_error" if error.status_code < 500 else "server_error"
     message = _MESSAGES.get(str(error.detail), str(error.detail))
     body = envelope(message, type_=type_, code=_CODES.get(error.status_code, "invalid_request"))
-    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    return envelope_response(body, error.status_code, error.headers)

@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import StoppingError, UploadTooLargeError, VoiceStackError
 from voice_stack.core.logging import request_id
+from voice_stack.core.metering import PROBE_PATHS
 from voice_stack.core.responses import error_response
 
 _logger = logging.getLogger(__name__)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_QUIET_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/status"})
 
 DRAIN_S = 20.0
 """How long the rest of a refused upload is read and thrown away, so that the client gets to read the answer.
@@ -73,7 +73,7 @@ class RequestContextMiddleware:
             failure = VoiceStackError(f"The service failed on this request; its log has the details under {id_}.")
             await error_response(failure)(scope, receive, send_with_id)
         finally:
-            level = logging.DEBUG if scope["path"] in _QUIET_PATHS else logging.INFO
+            level = logging.DEBUG if scope["path"] in PROBE_PATHS else logging.INFO
             _logger.log(
                 level,
                 "%s %s %s",

@@ -1,16 +1,25 @@
 """The responses both services share: JSON errors, and streams that clean up after themselves."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
+from typing import Any
 
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Send
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.metering import note_error
 
 
 def error_response(error: VoiceStackError) -> JSONResponse:
     """Render an error as OpenAI's envelope with its status and headers."""
-    return JSONResponse(error.envelope(), status_code=error.status, headers=error.headers)
+    return envelope_response(error.envelope(), error.status, error.headers)
+
+
+def envelope_response(body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error's envelope as the answer to the request at hand."""
+    note_error(body["error"]["code"] or body["error"]["type"])
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 class ClosingStreamingResponse(StreamingResponse):

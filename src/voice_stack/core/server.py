@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from voice_stack.core.errors import ConfigurationError, DeviceLostError, VoiceStackError
+from voice_stack.core.metrics import SHARED_DIR_VARIABLE
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
 
@@ -69,7 +71,10 @@ def serve(name: Service, settings: Settings, *, workers: int = 1, reload: bool =
         if reload:
             ChangeReload(config, target=server.run, sockets=[listener]).run()
         else:
-            Multiprocess(config, sockets=[listener]).run()
+            # Each process has its own numbers; whichever Prometheus reaches must tell of all (core/metrics.py).
+            with tempfile.TemporaryDirectory(prefix="voice-stack-metrics-") as folder:
+                os.environ[SHARED_DIR_VARIABLE] = folder
+                Multiprocess(config, sockets=[listener]).run()
         return 0
     started_at = time.monotonic()
     server.run(sockets=[listener])

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from voice_stack.core.lifecycle import Lifecycle
+from voice_stack.core.metrics import Metrics
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.settings import Service, Settings
 from voice_stack.utils.queue_manager import StepQueue
+from voice_stack.utils.scheduling import Kind
 
 
 class Engine(Protocol):
@@ -26,14 +28,19 @@ class Engine(Protocol):
     def load(self) -> None:
         """Load the model; blocks."""
 
+    def unload(self) -> None:
+        """Let go of the model, which ``load`` can load again; blocks."""
+
 
 class EngineService:
     """Serves one engine, several requests in turns.
 
     Args:
         openai_models: OpenAI's own model names; here they mean the configured model.
-        max_active: requests that take turns; the others wait.
+        max_active: requests of each kind that take turns; the others wait.
+        workers: steps that may run at the same time, on threads of their own.
         load: makes the service ready; blocks. None: loading the engine does.
+        unload: undoes that where the service is not used for ``MODEL_TTL_S``. None: unloading the engine does.
     """
 
     def __init__(
@@ -43,14 +50,40 @@ class EngineService:
         engine: Engine,
         *,
         openai_models: Sequence[str],
-        max_active: int,
+        max_active: Mapping[Kind, int],
+        workers: int = 1,
         load: Callable[[], None] | None = None,
+        unload: Callable[[], None] | None = None,
     ) -> None:
         self._about = engine
+        self._kinds = [kind for kind in max_active if kind is not Kind.URGENT]
         self._openai_models = openai_models
         self._started_at = int(time.time())
-        self.queue = StepQueue(name, max_active=max_active, max_waiting=settings.max_queue)
-        self.lifecycle = Lifecycle(load or engine.load, max_waiting=settings.max_queue)
+        self.metrics = Metrics(name)
+        self.queue = StepQueue(
+            name, workers=workers, max_active=max_active, max_waiting=settings.max_queue, observer=self.metrics
+        )
+        self.lifecycle = Lifecycle(
+            load or engine.load,
+            unload or engine.unload,
+            max_waiting=settings.max_queue,
+            ttl_s=settings.model_ttl_s,
+            is_busy=self.is_busy,
+        )
+        self.lifecycle.on_loaded = self.metrics.model_loaded
+        self.lifecycle.on_unloaded = self.metrics.model_unloaded
+
+    def is_busy(self) -> bool:
+        """Whether a step is in progress: it may be, for seconds, when its request has gone."""
+        return self.queue.active > 0
+
+    def check_room(self, size_bytes: int | None) -> None:  # noqa: ARG002 - for services that know by the size
+        """Refuse one more request where the queue has no place for one of its size.
+
+        Raises:
+            QueueFullError: as many as may wait do so already.
+        """
+        self.queue.check_room(*self._kinds)
 
     def describe(self) -> Mapping[str, Any]:
         """What health tells of this service."""
@@ -61,6 +94,10 @@ class EngineService:
             "queue_depth": self.queue.depth,
             "active": self.queue.active,
         }
+
+    def take_stock(self) -> None:
+        """Tell the metrics how things stand."""
+        self.metrics.take_stock(depth=self.queue.depth, active=self.queue.active, state=self.lifecycle.state)
 
     def stop(self) -> None:
         """Fail the requests that wait and take no new ones; those in progress go on."""

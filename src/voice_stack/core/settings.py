@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     asr_engine: Literal["faster-whisper", "whisper"] = Field("faster-whisper", description="speech to text engine")
     asr_model: str = Field("base", min_length=1, description="Whisper size, hub id, folder or file")
     asr_compute_type: str = Field("auto", description="auto is int8 on a CPU, float16 on CUDA")
+    asr_decode: Literal["batched", "accurate"] = Field(
+        "batched", description="accurate is faster-whisper's own sequential algorithm, one window after the other"
+    )
     asr_vad_enabled: bool = Field(True, description="Silero voice activity detection before decoding")
     asr_language: str | None = Field(None, description="language to force; empty detects it")
     asr_max_named_models: int = Field(
@@ -79,6 +82,9 @@ class Settings(BaseSettings):
 
     model_dir: Path = Field(
         default_factory=lambda: user_cache_path("voice-stack") / "models", description="where models are kept"
+    )
+    model_ttl_s: float = Field(
+        0, ge=0, description="seconds without use after which a model is let go of; 0 keeps it for ever"
     )
     hf_hub_offline: bool = Field(False, description="never ask the model hub")
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pydantic import BaseModel
 
 from voice_stack.core.errors import VoiceStackError
+from voice_stack.core.metering import note_error
 from voice_stack.core.responses import ClosingStreamingResponse
 
 _logger = logging.getLogger(__name__)
@@ -30,4 +31,5 @@ async def _lines(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str,
             known = (
                 error if isinstance(error, VoiceStackError) else VoiceStackError("The service failed in mid-stream.")
             )
+            note_error(known.code or known.type)
             yield f"event: error\ndata: {json.dumps({'type': 'error', **known.envelope()})}\n\n"

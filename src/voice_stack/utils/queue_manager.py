@@ -1,9 +1,10 @@
-"""Runs jobs made of blocking steps on worker threads, one turn of each job after the other.
+"""Runs jobs made of blocking steps on worker threads, and their calls to a model in batches on lanes of their own.
 
-A job is an iterator: each ``next()`` does one step of work (decode a window of audio, synthesise a sentence) and
-gives a result, or ``None`` where it could be abandoned but has nothing to hand out yet. Jobs take turns, so that a long
-one does not hold up the others; a job whose reader is slow gets no turn; a job that is abandoned is closed before its
-next step.
+A job is an iterator: each ``next()`` does one step of work (decode a block of audio, synthesise a sentence) and gives a
+result, or ``None`` where it could be abandoned but has nothing to hand out yet, or a ``Work``: given for the first
+time it is put to the next batches, and the job goes on; given again, the job waits until it is done. Who is next is
+decided in scheduling.py. A job whose reader is slow gets no turn; a job that is abandoned is closed before its next
+step, and its work that is in no batch yet is dropped.
 """
 
 import asyncio
@@ -14,24 +15,24 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from voice_stack.core.errors import QueueFullError, StoppingError
+from voice_stack.utils.scheduling import Batch, Entry, Kind, Scheduler, Work
 
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Steps: TypeAlias = Iterator[T | Work[Any] | None]
+
 TURN_S = 0.5
 """A job that gives no result keeps its turn for this long, in seconds."""
 
-MAX_URGENT = 2
-"""Urgent jobs that take turns at a time, beside the others."""
-
-
-_current: contextvars.ContextVar["Job[Any] | None"] = contextvars.ContextVar("job", default=None)
+_current: contextvars.ContextVar["Callable[[], bool] | None"] = contextvars.ContextVar("abandoned", default=None)
 
 
 class AbandonedError(Exception):
@@ -39,22 +40,39 @@ class AbandonedError(Exception):
 
 
 def stop_if_abandoned() -> None:
-    """End the running step where it stands if its job was abandoned; for steps that take long.
+    """End the running step or batch where it stands if nobody waits for it any more; for what takes long.
 
     Raises:
-        AbandonedError: the job was abandoned.
+        AbandonedError: the job was abandoned, or every job of the batch.
     """
-    job = _current.get()
-    if job is not None and job.cancelled:
+    is_abandoned = _current.get()
+    if is_abandoned is not None and is_abandoned():
         raise AbandonedError
 
 
-class Job(Generic[T]):
+class Observer(Protocol):
+    """Who is told what the queue does; called on any thread."""
+
+    def job_started(self, kind: str, waited_s: float) -> None:
+        """A job had its turn to begin."""
+
+    def job_refused(self, kind: str) -> None:
+        """There was no room for a job."""
+
+    def job_expired(self, kind: str) -> None:
+        """A job waited for longer than it may."""
+
+    def batch_done(self, size: int, audio_s: float, seconds: float) -> None:
+        """A batch has run, or failed."""
+
+
+class Job(Entry, Generic[T]):
     """One job as its reader sees it: an asynchronous iterator over the results, in order."""
 
     def __init__(
-        self, queue: "StepQueue", make_steps: Callable[[], Iterator[T | None]], look_ahead: int, urgent: bool
+        self, queue: "StepQueue", make_steps: Callable[[], Steps[T]], look_ahead: int, kind: Kind, deadline: float
     ) -> None:
+        super().__init__(kind, deadline=deadline)
         self._queue = queue
         self._loop = asyncio.get_running_loop()
         self._results: deque[T] = deque()
@@ -63,13 +81,11 @@ class Job(Generic[T]):
         self._ended = False
         # What follows belongs to the queue and is guarded by its lock.
         self.make_steps = make_steps
-        self.steps: Iterator[T | None] | None = None
+        self.steps: Steps[T] | None = None
         self.context = contextvars.copy_context()
         self.room = look_ahead
-        self.urgent = urgent
-        self.running = False
+        self.awaited: Work[Any] | None = None
         self.cancelled = False
-        self.started_at = 0.0
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -113,72 +129,106 @@ class StepQueue:
     """A bounded queue of jobs and the threads that work on them.
 
     Args:
-        max_active: jobs that take turns; the others wait for one of them to end.
+        workers: steps that run at the same time, of as many jobs.
+        max_active: jobs of each kind that take turns; the others wait for one of them to end.
         max_waiting: jobs that may wait; one more is refused.
+        observer: is told of what happens.
     """
 
-    def __init__(self, name: str, *, workers: int = 1, max_active: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        workers: int = 1,
+        max_active: Mapping[Kind, int],
+        max_waiting: int,
+        observer: Observer | None = None,
+    ) -> None:
         self._name = name
-        self._max_active = max_active
-        self._max_waiting = max_waiting
+        self._observer = observer
         self._changed = threading.Condition()
-        self._waiting: deque[Job[Any]] = deque()
-        self._runnable: deque[Job[Any]] = deque()
-        self._active: set[Job[Any]] = set()
+        self._scheduler = Scheduler(max_active, max_waiting=max_waiting, lanes=0)
         self._refusing = False
         self._closed = False
-        self._mean_job_s = 1.0
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        for number in range(workers):
+            self._start_thread(f"{name}-{number}", self._work)
 
     @property
     def depth(self) -> int:
         """Jobs that wait for their first turn."""
-        return len(self._waiting)
+        return len(self._scheduler.waiting)
 
     @property
     def active(self) -> int:
-        """Jobs that take turns now, abandoned ones included until their step has ended."""
-        return len(self._active)
+        """Jobs that take turns now, abandoned ones included until their step or batch has ended."""
+        with self._changed:
+            return len(self._scheduler.active.keys() | self._scheduler.in_batches())
+
+    def open_lanes(self, lanes: int) -> None:
+        """Say how many batches may run at the same time; before that, none does. Never fewer than before."""
+        with self._changed:
+            before, self._scheduler.lanes = self._scheduler.lanes, max(lanes, self._scheduler.lanes)
+            for number in range(before, lanes):
+                self._start_thread(f"{self._name}-lane-{number}", self._run_lane, number)
 
     @contextmanager
     def job(
-        self, make_steps: Callable[[], Iterator[T | None]], *, look_ahead: int = 2, urgent: bool = False
+        self,
+        make_steps: Callable[[], Steps[T]],
+        *,
+        kind: Kind = Kind.LONG,
+        look_ahead: int = 2,
+        max_wait_s: float = math.inf,
     ) -> Iterator[Job[T]]:
         """Queue a job for as long as the ``with`` block lasts; it is abandoned at the block's end.
 
         Args:
             make_steps: called on a worker thread at the job's first turn. Its iterator is closed on a worker, too.
+            kind: jobs of one kind take turns among themselves; the shorter kinds go first.
             look_ahead: results that may wait for the reader before the job's turns pause.
-            urgent: the job is short and goes ahead of all that are not: it starts at once, and each turn is its own.
+            max_wait_s: a job that could not begin by then fails with ``QueueFullError``.
 
         Raises:
             QueueFullError: ``max_waiting`` jobs are waiting already.
             StoppingError: the service is stopping.
         """
-        job = self._admit(make_steps, look_ahead, urgent)
+        job = Job(self, make_steps, look_ahead, kind, time.monotonic() + max_wait_s)
+        self._admit(job)
         try:
             yield job
         finally:
             self._abandon(job)
 
+    def check_room(self, *kinds: Kind) -> None:
+        """Refuse a request before it is read, where none of these kinds would be admitted.
+
+        Raises:
+            QueueFullError: as ``job`` does.
+        """
+        try:
+            with self._changed:
+                self._scheduler.check_room(kinds, time.monotonic())
+        except QueueFullError:
+            if self._observer is not None:
+                self._observer.job_refused(kinds[0].value)
+            raise
+
     def refuse(self) -> None:
         """Fail the jobs that wait and take no new ones; active jobs go on."""
         with self._changed:
             self._refusing = True
-            waiting, self._waiting = self._waiting, deque()
+            waiting = list(self._scheduler.waiting)
+            self._scheduler.waiting.clear()
         for job in waiting:
-            job.end(_stopping())
+            _reader(job).end(_stopping())
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """Abandon every job and end the threads; waits for the steps that are running."""
+        """Abandon every job and end the threads; waits for the steps and batches that are running."""
         self.refuse()
         with self._changed:
             self._closed = True
-            for job in self._active:
+            for job in map(_reader, self._scheduler.active):
                 self._cancel(job)
                 job.end(_stopping())
             self._changed.notify_all()
@@ -192,89 +242,102 @@ class StepQueue:
         """The reader has taken a result: the job may have another turn."""
         with self._changed:
             job.room += 1
-            if job.room == 1 and job in self._active and not job.running and not job.cancelled:
-                self._make_runnable(job)
+            if job.room == 1 and not job.stepping and job.awaited is None:
+                self._want_step(job)
 
-    def _admit(self, make_steps: Callable[[], Iterator[T | None]], look_ahead: int, urgent: bool) -> Job[T]:
-        with self._changed:
-            if self._refusing:
-                raise _stopping()
-            job = Job(self, make_steps, look_ahead, urgent)
-            starts_now = self._may_start(job) and not any(other.urgent == urgent for other in self._waiting)
-            if not starts_now and len(self._waiting) >= self._max_waiting:
-                seconds = self._mean_job_s * (len(self._waiting) + 1) / self._max_active
-                raise QueueFullError(
-                    f"The service is busy: {len(self._waiting)} requests are waiting already. Try again later.",
-                    retry_after_s=min(120, max(1, math.ceil(seconds))),
-                )
-            if starts_now:
-                self._start(job)
-            else:
-                self._waiting.append(job)
-            return job
+    def _start_thread(self, name: str, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _admit(self, job: Job[Any]) -> None:
+        try:
+            with self._changed:
+                if self._refusing:
+                    raise _stopping()
+                if self._scheduler.admit(job, time.monotonic()):
+                    self._told_started(job)
+                self._changed.notify_all()
+        except QueueFullError:
+            if self._observer is not None:
+                self._observer.job_refused(job.kind.value)
+            raise
 
     def _abandon(self, job: Job[Any]) -> None:
         with self._changed:
-            if job in self._active:
+            if job in self._scheduler.active:
                 self._cancel(job)
-            elif job in self._waiting:
-                self._waiting.remove(job)
+            else:
+                self._leave(job)
 
     # The lock is held in all of these.
-
-    def _may_start(self, job: Job[Any]) -> bool:
-        alike = sum(other.urgent == job.urgent for other in self._active)
-        return alike < (MAX_URGENT if job.urgent else self._max_active)
-
-    def _start(self, job: Job[Any]) -> None:
-        job.started_at = time.monotonic()
-        self._active.add(job)
-        self._make_runnable(job)
 
     def _cancel(self, job: Job[Any]) -> None:
         if not job.cancelled:
             job.cancelled = True
-            if not job.running and job not in self._runnable:
-                self._make_runnable(job)
+            job.works.clear()
+            job.awaited = None
+            if not job.stepping:
+                self._want_step(job)
 
-    def _make_runnable(self, job: Job[Any]) -> None:
-        if job.urgent:
-            self._runnable.appendleft(job)
-        else:
-            self._runnable.append(job)
-        self._changed.notify()
+    def _want_step(self, job: Job[Any]) -> None:
+        self._scheduler.want_step(job, time.monotonic())
+        self._changed.notify_all()
 
-    def _finish(self, job: Job[Any]) -> None:
-        self._active.discard(job)
-        if not job.cancelled and not job.urgent:
-            self._mean_job_s += 0.2 * (time.monotonic() - job.started_at - self._mean_job_s)
-        while following := next((waiting for waiting in self._waiting if self._may_start(waiting)), None):
-            self._waiting.remove(following)
-            self._start(following)
+    def _leave(self, job: Job[Any]) -> None:
+        for begun in self._scheduler.leave(job, time.monotonic()):
+            self._told_started(begun)
+        self._changed.notify_all()
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for job in map(_reader, self._scheduler.expire(now)):
+            waited_s = now - job.admitted_at
+            job.end(
+                QueueFullError(
+                    f"The service is busy: this request waited for {waited_s:.0f} s and could not begin. "
+                    "Try again later.",
+                    retry_after_s=self._scheduler.retry_after_s(job.kind, now),
+                )
+            )
+            if self._observer is not None:
+                self._observer.job_expired(job.kind.value)
+
+    def _told_started(self, job: Entry) -> None:
+        if self._observer is not None:
+            self._observer.job_started(job.kind.value, time.monotonic() - job.admitted_at)
 
     # On the worker threads, without the lock.
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._runnable:
+                while True:
+                    self._expire()
+                    job = self._scheduler.next_step(time.monotonic())
+                    if job is not None:
+                        break
                     if self._closed:
                         return
-                    self._changed.wait()
-                job = self._runnable.popleft()
-                job.running = True
-            ended = job.context.run(self._turn, job)
-            with self._changed:
-                job.running = False
-                if ended:
-                    self._finish(job)
-                elif job.room > 0 or job.cancelled:
-                    self._make_runnable(job)
+                    left_s = self._scheduler.next_deadline() - time.monotonic()
+                    self._changed.wait(None if left_s == math.inf else max(0.0, left_s))
+            self._give_turn(_reader(job))
             del job
 
-    def _turn(self, job: Job[Any]) -> bool:
-        """Give a job its turn; returns whether it has ended."""
-        _current.set(job)
+    def _give_turn(self, job: Job[Any]) -> None:
+        ended, audio_s = job.context.run(self._turn, job)
+        with self._changed:
+            self._scheduler.end_step(job, audio_s=audio_s)
+            if job.awaited is not None and job.awaited.done:
+                job.awaited = None
+            if ended:
+                self._leave(job)
+            elif job.cancelled or (job.room > 0 and job.awaited is None):
+                self._want_step(job)
+
+    def _turn(self, job: Job[Any]) -> tuple[bool, float]:
+        """Give a job its turn; returns whether it has ended, and the seconds of audio that it gave."""
+        _current.set(lambda: job.cancelled)
         turn_ends_at = time.monotonic() + TURN_S
         error: BaseException | None = None
         try:
@@ -282,13 +345,16 @@ class StepQueue:
                 if job.steps is None:
                     job.steps = job.make_steps()
                 result = next(job.steps)
-                if result is not None:
+                if isinstance(result, Work):
+                    if self._must_wait(job, result):
+                        return False, 0.0
+                elif result is not None:
                     with self._changed:
                         job.room -= 1
                     job.deliver(result)
-                    return False
+                    return False, getattr(result, "duration_s", 0.0)
                 if time.monotonic() > turn_ends_at:
-                    return False
+                    return False, 0.0
         except StopIteration:
             pass
         except AbandonedError as caught:
@@ -298,19 +364,123 @@ class StepQueue:
             _let_go(caught)
         _close(job)
         job.end(error)
-        return True
+        return True, 0.0
+
+    def _must_wait(self, job: Job[Any], work: Work[Any]) -> bool:
+        if work.offered_at is None:
+            with self._changed:
+                if not job.cancelled:
+                    self._scheduler.offer(job, work, time.monotonic())
+                    self._changed.notify_all()
+        elif not work.done:
+            job.awaited = work
+            return True
+        return False
+
+    # On the threads of the lanes, without the lock.
+
+    def _run_lane(self, lane: int) -> None:
+        while True:
+            with self._changed:
+                while True:
+                    batch = self._scheduler.next_batch(lane, time.monotonic())
+                    if isinstance(batch, Batch):
+                        break
+                    if self._closed:
+                        return
+                    self._changed.wait(None if batch is None else max(0.0, batch - time.monotonic()))
+            self._run_batch(batch)
+            del batch
+
+    def _run_batch(self, batch: Batch) -> None:
+        jobs = list(dict.fromkeys(_reader(entry) for entry, _ in batch.members))
+        # What is logged on the way belongs to a request only where there is just one.
+        context = jobs[0].context.copy() if len(jobs) == 1 else contextvars.Context()
+        started_at = time.monotonic()
+        context.run(_run_works, batch.works, lambda: all(job.cancelled for job in jobs))
+        seconds = time.monotonic() - started_at
+        with self._changed:
+            self._scheduler.end_batch(batch)
+            for job in jobs:
+                if job.awaited is not None and job.awaited.done and not job.stepping:
+                    job.awaited = None
+                    self._want_step(job)
+            self._changed.notify_all()
+        if self._observer is not None:
+            self._observer.batch_done(len(batch.works), sum(work.cost_s for work in batch.works), seconds)
+
+
+def _run_works(works: Sequence[Work[Any]], is_abandoned: Callable[[], bool] | None = None) -> None:
+    if is_abandoned is not None:
+        _current.set(is_abandoned)
+    try:
+        results = works[0].run([work.item for work in works])
+        for work, result in zip(works, results, strict=True):
+            work.finish(result)
+    except BaseException as error:  # noqa: BLE001 - those who wait get it; the lane must live on
+        _let_go(error)
+        for work in works:
+            work.fail(error)
+
+
+def run_alone(steps: Steps[T], *, lanes: int = 1) -> Iterator[T | None]:
+    """Run a job's steps on this thread and its work on others, in batches of its own; for one who has no queue.
+
+    Args:
+        lanes: batches that may run at the same time.
+
+    Raises:
+        Exception: that of the steps, or of their work.
+    """
+    offered: deque[Work[Any]] = deque()
+    running: set[Future[None]] = set()
+
+    def feed() -> None:
+        running.difference_update([batch for batch in running if batch.done()])
+        while offered and len(running) < lanes:
+            alike = [work for work in offered if work.key == offered[0].key]
+            alike = alike[: min(alike[0].most, math.ceil(len(alike) / (lanes - len(running))))]
+            for work in alike:
+                offered.remove(work)
+            running.add(pool.submit(contextvars.copy_context().run, _run_works, alike))
+
+    try:
+        with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+            for step in steps:
+                if not isinstance(step, Work):
+                    yield step
+                elif step.offered_at is None:
+                    step.offered_at = time.monotonic()
+                    offered.append(step)
+                else:
+                    while not step.done:
+                        feed()
+                        wait(running, return_when=FIRST_COMPLETED)
+                feed()
+    finally:
+        _close_steps(steps)
+
+
+def _reader(entry: Entry) -> Job[Any]:
+    assert isinstance(entry, Job)  # noqa: S101 - the queue admits nothing else
+    return entry
 
 
 def _close(job: Job[Any]) -> None:
-    close = getattr(job.steps, "close", None)
+    steps = job.steps
     # What the job was about may be large: let go of it.
     job.steps = None
     job.make_steps = _no_steps
+    try:
+        _close_steps(steps)
+    except Exception:
+        _logger.exception("a job failed while it was being closed")
+
+
+def _close_steps(steps: Steps[Any] | None) -> None:
+    close = getattr(steps, "close", None)
     if close is not None:
-        try:
-            close()
-        except Exception:
-            _logger.exception("a job failed while it was being closed")
+        close()
 
 
 def _let_go(error: BaseException) -> None:

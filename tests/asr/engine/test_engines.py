@@ -14,6 +14,7 @@ from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.vad import EVERYTHING
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.queue_manager import StepQueue
+from voice_stack.utils.scheduling import Kind
 
 Recordings = dict[str, AudioBlock]
 
@@ -200,7 +201,7 @@ async def test_an_abandoned_request_makes_no_further_call_of_the_model(engine: E
         if calls == 3:
             working.set()
 
-    queue = StepQueue("abandoned", max_active=1, max_waiting=1)
+    queue = StepQueue("abandoned", max_active={Kind.LONG: 1}, max_waiting=1)
     try:
         with watched(engine, count):
             with queue.job(lambda: engine.transcribe(iter([np.tile(fox, 40)]), TranscribeOptions())):

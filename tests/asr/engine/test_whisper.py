@@ -27,6 +27,7 @@ from voice_stack.core.errors import ModelLoadError, ModelNotFoundError
 from voice_stack.utils.models.openai_whisper import find_checkpoint
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.queue_manager import StepQueue
+from voice_stack.utils.scheduling import Kind
 
 if not HAS_WHISPER:
     pytest.skip(NO_WHISPER, allow_module_level=True)
@@ -277,7 +278,7 @@ async def test_what_is_abandoned_ends_at_the_next_token_and_leaves_the_model_as_
             assert gone.wait(60)
 
     hook = engine._model.decoder.register_forward_pre_hook(wait_there, with_kwargs=True, prepend=True)
-    queue = StepQueue("abandoned", max_active=1, max_waiting=1)
+    queue = StepQueue("abandoned", max_active={Kind.LONG: 1}, max_waiting=1)
     try:
         options = TranscribeOptions(word_timestamps=True)
         with queue.job(lambda: engine.transcribe(iter([fox, np.zeros(32_000, np.float32), fox]), options)):

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.utils.audio.vad import VadOptions
+from voice_stack.utils.scheduling import Work
 
 SAMPLE_RATE_HZ = 16_000
 """Sample rate of all audio that engines are given."""
@@ -24,6 +25,7 @@ class Capabilities:
     languages: tuple[str, ...]  # Whisper's codes
     translate: bool = False  # to English
     word_timestamps: bool = False
+    segment_times: bool = True  # whether anybody looks at them; to find them can cost time
     detect_language: bool = False
 
 
@@ -37,6 +39,7 @@ class TranscribeOptions:
     hotwords: str | None = None  # words to expect, in each window
     temperature: float = 0.0  # 0 decodes with beam search and falls back to sampling where that goes wrong
     word_timestamps: bool = False
+    segment_times: bool = True  # whether anybody looks at them; to find them can cost time
     vad: VadOptions | None = None  # what counts as speech; what does not is never decoded. None: the defaults
     beam_size: int = 5
 
@@ -107,6 +110,11 @@ class AsrEngine(ABC):
     def capabilities(self) -> Capabilities:
         """What the loaded model can do; valid after ``load``."""
 
+    @property
+    def lanes(self) -> int:
+        """Calls of the model that may run at the same time; valid after ``load``."""
+        return 1
+
     @abstractmethod
     def load(self) -> None:
         """Load the model.
@@ -117,13 +125,16 @@ class AsrEngine(ABC):
         """
 
     @abstractmethod
+    def unload(self) -> None:
+        """Let go of the model, which no step is using; ``load`` loads it again. Capabilities and device stay known."""
+
+    @abstractmethod
     def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step | None]:
         """Transcribe audio that arrives in blocks of any length.
 
         Gives the ``Language`` where there is speech, then the segments in order as they are decoded, with ``Position``
         now and then and at the end, and ``None`` where the work can be abandoned. Memory does not grow with the audio.
-        Closing the iterator ends the work. Several may be in progress at a time; their steps may come from different
-        threads, but only one step runs at a time.
+        Closing the iterator ends the work. Several may be in progress at a time, on different threads.
 
         Raises:
             InvalidAudioError: from ``audio``; passed on.
@@ -140,3 +151,16 @@ class AsrEngine(ABC):
             InvalidAudioError: from ``audio``; passed on.
             EngineError: the engine failed.
         """
+
+    def shared_transcription(
+        self, audio: Iterable[AudioBlock], options: TranscribeOptions
+    ) -> Iterator[Step | Work[Any] | None]:
+        """The same as ``transcribe``, but calls of the model are ``Work``, which may share a batch with other requests'.
+
+        For a ``StepQueue`` with ``lanes`` lanes.
+        """
+        return self.transcribe(audio, options)
+
+    def shared_detection(self, audio: Iterable[AudioBlock]) -> Iterator[Language | Work[Any] | None]:
+        """The same as ``detect_language``, likewise."""
+        return self.detect_language(audio)

@@ -1,14 +1,16 @@
 """Whisper by openai-whisper (PyTorch)."""
 
+import gc
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
 from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, TranscribeOptions, Word
-from voice_stack.asr.engine.windowed import WindowedEngine
+from voice_stack.asr.engine.tasks import WindowResult, WindowTask
+from voice_stack.asr.engine.windowed import WindowedEngine, decode_in_turn
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.models.openai_whisper import find_checkpoint
@@ -70,7 +72,22 @@ class WhisperEngine(WindowedEngine):
             detect_language=multilingual,
         )
 
-    def _languages(self, samples: AudioBlock) -> dict[str, float]:
+    def unload(self) -> None:
+        import torch
+
+        self._model = None
+        if self._device.startswith("cuda"):
+            # Its modules refer to each other in circles, and what they hold on a GPU is free only when they are.
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def _listen(self, blocks: Sequence[AudioBlock]) -> Sequence[Mapping[str, float]]:
+        return [self._languages(samples) for samples in blocks]
+
+    def _decode(self, tasks: Sequence[WindowTask]) -> Sequence[WindowResult]:
+        return decode_in_turn(tasks, self._languages, self._decode_one)
+
+    def _languages(self, samples: AudioBlock) -> Mapping[str, float]:
         if not self.capabilities.detect_language:
             return {"en": 1.0}
         import whisper
@@ -81,10 +98,11 @@ class WhisperEngine(WindowedEngine):
             _, probabilities = self._model.detect_language(mel.to(self._model.device))
         return {code: float(probability) for code, probability in probabilities.items()}
 
-    def _decode(self, samples: AudioBlock, options: TranscribeOptions, *, fall_back: bool) -> Iterator[Segment]:
+    def _decode_one(self, task: WindowTask) -> Iterator[Segment]:
+        options = task.options
         with _translated():
             result = self._model.transcribe(
-                samples,
+                task.samples,
                 task=options.task,
                 language=options.language,
                 initial_prompt=_prompt(options),
@@ -93,7 +111,9 @@ class WhisperEngine(WindowedEngine):
                 condition_on_previous_text=False,
                 beam_size=options.beam_size,
                 best_of=_BEST_OF,
-                temperature=_FALLBACK_TEMPERATURES if fall_back and not options.temperature else options.temperature,
+                temperature=(
+                    _FALLBACK_TEMPERATURES if task.fall_back and not options.temperature else options.temperature
+                ),
                 word_timestamps=options.word_timestamps and self.capabilities.word_timestamps,
                 fp16=self._half,
                 verbose=None,

@@ -1,11 +1,13 @@
 """From a stream of audio to segments, for engines whose models decode one window at a time."""
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
+
+import numpy as np
 
 from voice_stack.asr.engine.base import (
     SAMPLE_RATE_HZ,
@@ -18,11 +20,14 @@ from voice_stack.asr.engine.base import (
     Step,
     TranscribeOptions,
 )
+from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
 from voice_stack.asr.engine.windows import Window, join_speech
 from voice_stack.asr.engine.word_times import snap_to_sound
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.vad import VadOptions, find_speech
 from voice_stack.utils.models.store import ModelStore
+from voice_stack.utils.queue_manager import run_alone
+from voice_stack.utils.scheduling import Work
 from voice_stack.utils.speakable import has_speech
 
 # A film may begin with a cry, or with music that passes for one: a second of it says little about the language.
@@ -41,7 +46,11 @@ _IMPROBABLE = -1.0
 _LEAST_PART_S = 3.0
 # Of speech with short pauses. One sentence said three times and written once is 5.
 _LEAST_CHARS_PER_S = 6.0
+# In a window that fits the speech, where repetitions are left out more often: one of two sentences was 7.3.
+_LEAST_CHARS_PER_S_FITTED = 8.0
 _LONG_S = 5.0
+# Of 27 recordings in nine languages the fastest had 18; a sentence that was written twice had 31.
+_MOST_CHARS_PER_S = 25.0
 _DENSE_SCRIPTS = {"zh", "ja", "yue", "ko"}
 
 
@@ -87,26 +96,46 @@ class WindowedEngine(AsrEngine):
             raise EngineError("The model is not loaded yet.")
         return self._capabilities
 
-    @abstractmethod
-    def _decode(self, samples: AudioBlock, options: TranscribeOptions, *, fall_back: bool) -> Iterator[Segment]:
-        """Decode one window in ``options.language``; times are seconds in the window.
+    def unload(self) -> None:
+        self._model = None
 
-        Args:
-            fall_back: whether a text that repeats itself or is improbable is tried again at higher temperatures.
+    @abstractmethod
+    def _decode(self, tasks: Sequence[WindowTask]) -> Sequence[WindowResult]:
+        """Decode windows that have a key in common, no more of them than ``_most``.
 
         Raises:
             EngineError: the engine failed.
         """
 
     @abstractmethod
-    def _languages(self, samples: AudioBlock) -> dict[str, float]:
-        """The probability of each language, by Whisper's code, in the first 30 seconds of ``samples``.
+    def _listen(self, blocks: Sequence[AudioBlock]) -> Sequence[Mapping[str, float]]:
+        """The probability of each language, by Whisper's code, in the first 30 seconds of each block.
 
         Raises:
             EngineError: the engine failed.
         """
+
+    def _key(self, task: WindowTask) -> Hashable:  # noqa: ARG002 - for engines that decode several windows together
+        """What the windows of a batch have in common."""
+        return None
+
+    def _most(self, task: WindowTask) -> int:  # noqa: ARG002 - as above
+        """Windows like this one in a batch."""
+        return 1
+
+    def _window_s(self, seconds: float) -> float:  # noqa: ARG002 - for engines whose windows fit the speech
+        """The window in which so much speech is tried first."""
+        return WHOLE_S
 
     def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step | None]:
+        return run_alone(self.shared_transcription(audio, options), lanes=self.lanes)
+
+    def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
+        return run_alone(self.shared_detection(audio), lanes=self.lanes)
+
+    def shared_transcription(
+        self, audio: Iterable[AudioBlock], options: TranscribeOptions
+    ) -> Iterator[Step | Work[Any] | None]:
         heard_s = 0.0
 
         def counted() -> Iterator[AudioBlock]:
@@ -115,12 +144,16 @@ class WindowedEngine(AsrEngine):
                 heard_s += block.size / SAMPLE_RATE_HZ
                 yield block
 
-        windows = join_speech(find_speech(counted(), options.vad or VadOptions()))
+        found = join_speech(find_speech(counted(), options.vad or VadOptions()))
+        language: Language | None
+        windows: Iterator[Window | _Decoding | None]
         if options.language is None:
-            language, windows = yield from self._tell_language(windows)
+            language, windows = yield from self._begin(found, options)
         else:
-            language = Language(options.language, 1.0)
+            language, windows = Language(options.language, 1.0), found
+        options = replace(options, language=language.code if language else None)
         spoken = False
+        ahead: deque[tuple[_Decoding, float]] = deque()
         for window in windows:
             if window is None:
                 yield None
@@ -128,17 +161,49 @@ class WindowedEngine(AsrEngine):
             if not spoken and language is not None:
                 spoken = True
                 yield language
-            yield from self._segments(window, replace(options, language=language.code if language else None))
-            yield Position(heard_s)
+            decoding = window if isinstance(window, _Decoding) else self._decoding(window, options)
+            yield decoding.work
+            ahead.append((decoding, heard_s))
+            while len(ahead) > self._ahead or (ahead and ahead[0][0].work.done):
+                yield from self._segments(*ahead.popleft(), options)
+        while ahead:
+            yield from self._segments(*ahead.popleft(), options)
         yield Position(heard_s)
 
-    def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
+    def shared_detection(self, audio: Iterable[AudioBlock]) -> Iterator[Language | Work[Any] | None]:
         language, _ = yield from self._tell_language(join_speech(find_speech(audio)))
         yield language
 
+    @property
+    def _ahead(self) -> int:
+        """Windows that one request has ready or in batches: enough to fill them."""
+        return self.lanes * self._most(WindowTask(np.zeros(0, np.float32), TranscribeOptions())) + 1
+
+    def _begin(
+        self, windows: Iterator[Window | None], options: TranscribeOptions
+    ) -> Generator[Work[Any] | None, None, "tuple[Language | None, Iterator[Window | _Decoding | None]]"]:
+        """Decode the first window at once if it tells the language, else listen on; returns it with all the windows."""
+        first = yield from _next_window(windows)
+        if first is None:
+            return None, windows
+        heard = [first]
+        if first.seconds < _ENOUGH_S:
+            second = yield from _next_window(windows)
+            heard += [second] if second is not None else []
+        if len(heard) == 1:
+            sure_above = _SURE if first.seconds >= _ENOUGH_S else 0.0
+            decoding = self._decoding(first, options, sure_above=sure_above)
+            yield decoding.work
+            yield decoding.work
+            result = decoding.work.result()
+            if result.segments is not None:
+                code = max(result.languages, key=result.languages.__getitem__)
+                return Language(code, result.languages[code]), chain([decoding], windows)
+        return (yield from self._tell_language(chain(heard, windows)))
+
     def _tell_language(
         self, windows: Iterator[Window | None]
-    ) -> Generator[None, None, tuple[Language | None, Iterator[Window | None]]]:
+    ) -> "Generator[Work[Any] | None, None, tuple[Language | None, Iterator[Window | _Decoding | None]]]":
         """Listen until the language is clear, or all was heard; returns it with all of the windows again."""
         total: dict[str, float] = defaultdict(float)
         listened_s = 0.0
@@ -148,10 +213,12 @@ class WindowedEngine(AsrEngine):
             if window is None:
                 continue
             heard.append(window)
-            seconds = window.samples.size / SAMPLE_RATE_HZ
-            listened_s += seconds
-            for code, probability in self._languages(window.samples).items():
-                total[code] += probability * seconds
+            listened_s += window.seconds
+            work = Work(self._listen, window.samples, key="listen", cost_s=window.seconds)
+            yield work
+            yield work
+            for code, probability in work.result().items():
+                total[code] += probability * window.seconds
             sure = listened_s >= _ENOUGH_S and max(total.values()) > _SURE * listened_s
             if sure or listened_s >= _MOST_S:
                 break
@@ -160,32 +227,120 @@ class WindowedEngine(AsrEngine):
         code = max(total, key=total.__getitem__)
         return Language(code, total[code] / listened_s), chain(heard, windows)
 
-    def _segments(self, window: Window, options: TranscribeOptions) -> Iterator[Segment | None]:
-        for part, segments in self._parts(window, options):
+    def _decoding(
+        self, window: Window, options: TranscribeOptions, *, whole: bool = False, sure_above: float = 0.0
+    ) -> "_Decoding":
+        task = WindowTask(
+            window.samples,
+            options,
+            # Words to expect are not looked for as well in a short window.
+            window_s=WHOLE_S if whole or options.hotwords else self._window_s(window.seconds),
+            fall_back=_is_last_try(window, options),
+            sure_above=sure_above,
+        )
+        if task.window_s < WHOLE_S:
+            task = replace(task, fall_back=False)
+        work = Work(self._decode, task, key=self._key(task), cost_s=window.seconds, most=self._most(task))
+        return _Decoding(window, task.window_s >= WHOLE_S, work)
+
+    def _segments(
+        self, decoding: "_Decoding", heard_s: float, options: TranscribeOptions
+    ) -> Iterator[Segment | Position | Work[Any] | None]:
+        for part in self._parts(decoding, options):
+            if isinstance(part, Work):
+                yield part
+                continue
+            window, segments = part
             before = ""
-            for segment in _snapped(segments, part.samples) if options.word_timestamps else segments:
+            for segment in _snapped(segments, window.samples) if options.word_timestamps else segments:
                 if not _is_invented(segment, before):
-                    yield _in_upload(segment, part)
+                    yield _in_upload(segment, window)
                 before = segment.text
             yield None
+        yield Position(heard_s)
 
-    def _parts(self, window: Window, options: TranscribeOptions) -> Iterator[tuple[Window, list[Segment]]]:
-        """Decode a window; where its text cannot be what was said, by halves: short ones do not go wrong that way."""
-        seconds = window.samples.size / SAMPLE_RATE_HZ
-        last_try = options.temperature > 0 or seconds < 2 * _LEAST_PART_S
-        segments = list(self._decode(window.samples, options, fall_back=last_try))
-        if last_try or not _is_doubtful(segments, seconds, options.language):
+    def _parts(
+        self, decoding: "_Decoding", options: TranscribeOptions
+    ) -> Iterator[tuple[Window, Sequence[Segment]] | Work[Any]]:
+        """Wait for a window; where its text cannot be what was said try it in a whole window, and that by halves.
+
+        Short ones do not go wrong as easily. What the model has cut off at the end is decoded on its own.
+        """
+        window = decoding.window
+        yield decoding.work
+        result = decoding.work.result()
+        segments = result.segments or ()
+        seconds = result.rest_s if result.rest_s is not None else window.seconds
+        least_chars_per_s = _LEAST_CHARS_PER_S if decoding.whole else _LEAST_CHARS_PER_S_FITTED
+        doubtful = _is_doubtful(segments, seconds, options.language, least_chars_per_s)
+        following: list[_Decoding] = []
+        if not decoding.whole and (doubtful or not segments or _is_crowded(segments, seconds, options.language)):
+            following = [self._decoding(window, options, whole=True)]
+        elif doubtful and not _is_last_try(window, options):
+            following = [self._decoding(half, options, whole=True) for half in window.halves()]
+        else:
             yield window, segments
-            return
-        for half in window.halves():
-            yield from self._parts(half, options)
+            if result.rest_s is not None:
+                following = [self._decoding(window.rest(result.rest_s), options)]
+        for next_ in following:
+            yield next_.work
+        for next_ in following:
+            yield from self._parts(next_, options)
 
 
-def _is_doubtful(segments: Sequence[Segment], seconds: float, language: str | None) -> bool:
+@dataclass(frozen=True)
+class _Decoding:
+    """A window on its way through the model."""
+
+    window: Window
+    whole: bool  # in a window of 30 s
+    work: Work[WindowResult]
+
+
+def decode_in_turn(
+    tasks: Sequence[WindowTask],
+    tell: Callable[[AudioBlock], Mapping[str, float]],
+    decode: Callable[[WindowTask], Iterable[Segment]],
+) -> list[WindowResult]:
+    """Decode windows one after the other, for engines that cannot do otherwise.
+
+    Args:
+        tell: the probability of each language.
+        decode: is only given tasks with a language.
+    """
+    results = []
+    for task in tasks:
+        languages: Mapping[str, float] = {}
+        if task.options.language is None:
+            languages = tell(task.samples)
+            code = max(languages, key=languages.__getitem__)
+            if languages[code] <= task.sure_above:
+                results.append(WindowResult(None, languages))
+                continue
+            task = replace(task, options=replace(task.options, language=code))  # noqa: PLW2901 - the same, told
+        results.append(WindowResult(list(decode(task)), languages))
+    return results
+
+
+def _next_window(windows: Iterator[Window | None]) -> Generator[None, None, Window | None]:
+    for window in windows:
+        if window is not None:
+            return window
+        yield None
+    return None
+
+
+def _is_last_try(window: Window, options: TranscribeOptions) -> bool:
+    return options.temperature > 0 or window.seconds < 2 * _LEAST_PART_S
+
+
+def _is_doubtful(
+    segments: Sequence[Segment], seconds: float, language: str | None, least_chars_per_s: float = _LEAST_CHARS_PER_S
+) -> bool:
     """Whether a text repeats itself, is improbable, or is too short for the time that it took to say."""
     if not segments:
         return False
-    least_chars_per_s = _LEAST_CHARS_PER_S / (3 if language in _DENSE_SCRIPTS else 1)
+    least_chars_per_s /= 3 if language in _DENSE_SCRIPTS else 1
     chars = [len(segment.text.strip()) for segment in segments]
     lengths_s = [segment.end_s - segment.start_s for segment in segments]
     thin = any(
@@ -197,6 +352,12 @@ def _is_doubtful(segments: Sequence[Segment], seconds: float, language: str | No
         or (segment.avg_logprob < _IMPROBABLE and segment.no_speech_prob <= _NO_SPEECH_PROB)
         for segment in segments
     )
+
+
+def _is_crowded(segments: Sequence[Segment], seconds: float, language: str | None) -> bool:
+    """Whether a text is longer than anybody can say in the time: in a short window models say things twice."""
+    most_chars_per_s = _MOST_CHARS_PER_S / (2 if language in _DENSE_SCRIPTS else 1)
+    return sum(len(segment.text.strip()) for segment in segments) > most_chars_per_s * seconds
 
 
 def _is_invented(segment: Segment, before: str) -> bool:

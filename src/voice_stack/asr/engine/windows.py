@@ -53,6 +53,15 @@ class Window:
         at = (quarter + int(np.argmin(loudness[quarter : 3 * quarter]))) * _FRAME
         return self._part(0, at), self._part(at, self.samples.size)
 
+    @property
+    def seconds(self) -> float:
+        """Length of the window."""
+        return self.samples.size / SAMPLE_RATE_HZ
+
+    def rest(self, start_s: float) -> "Window":
+        """The window from a time in it on."""
+        return self._part(round(start_s * SAMPLE_RATE_HZ), self.samples.size)
+
     def _part(self, first: int, last: int) -> "Window":
         begins = [first, *(offset for offset in self.offsets if first < offset < last)]
         starts = [

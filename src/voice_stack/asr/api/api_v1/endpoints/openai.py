@@ -77,6 +77,7 @@ async def create_transcription(
         hotwords=_expected(keywords, hotwords),
         temperature=temperature,
         word_timestamps=words,
+        segment_times=words,
         vad=vad,
     )
     if stream:
@@ -129,11 +130,13 @@ async def create_translation(
     temperature: Temperature = 0.0,
 ) -> Response:
     """Translate one upload; a model that cannot is refused."""
+    words = response_format in {*SUBTITLES, "verbose_json"}
     options = TranscribeOptions(
         task="translate",
         prompt=prompt or None,
         temperature=temperature,
-        word_timestamps=response_format in {*SUBTITLES, "verbose_json"},
+        word_timestamps=words,
+        segment_times=words,
     )
     transcript = await unless_disconnected(request, service.transcribe(file.file, options, model=model))
     return await asyncio.to_thread(render, transcript, response_format, granularities=("segment",), logprobs=False)

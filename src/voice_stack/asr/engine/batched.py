@@ -1,0 +1,327 @@
+"""Decodes several windows of speech at a time on CTranslate2's Whisper.
+
+Whisper's own procedure (Radford et al., 2022, and openai/whisper's transcribe.py) for each window, with two changes. The
+encoder's window is as long as the speech in it asks for, not always 30 s; the rest of a window is silence, as it is in
+Whisper. And the windows of a batch are decoded together: they share a length, a beam and the number of tokens before
+the start of the transcript, not a language or a task.
+"""
+
+import zlib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, AudioBlock, Segment, TranscribeOptions, Word
+from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
+from voice_stack.utils.queue_manager import stop_if_abandoned
+from voice_stack.utils.sentence_ends import CLOSERS, ENDS
+
+_FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
+MAX_NEW_TOKENS = 220
+"""Half of Whisper's context, as in openai-whisper, less room for the longest prompt: what repeats itself ends."""
+_MOST_BEFORE = 223
+"""Tokens before the start of the transcript, as in Whisper; of more, the last ones."""
+
+_MARGIN_S = 5.0
+"""Silence after the speech: with much less the decoder goes on past its end and repeats itself."""
+_STEP_S = 4.0
+"""Lengths of windows are multiples of it, so that clips of about the same length can share a batch."""
+
+_LEAST_REST_S = 0.6  # speech is padded with 0.4 s of silence
+_LEAST_PROGRESS_S = 0.3
+_HEARD = 0.01  # the probability of a language that is spoken, however badly
+_FRAMES_PER_S = 100
+_LEAST_S = 1.0  # a segment is no shorter, where it could go on
+_PAUSE_S = 1.0  # and ends where a pause is longer
+_PRECISION_S = 0.02
+_MAX_INITIAL_TIMESTAMP = 50
+# Those of openai-whisper.
+_REPETITIVE = 2.4
+_IMPROBABLE = -1.0
+_NO_SPEECH_PROB = 0.6
+_PREPENDED = "\"'“¿([{-"
+_APPENDED = "\"'.。,，!！?？:：”)]}、"
+
+Frames = NDArray[np.float32]
+
+
+def fitted_s(seconds: float) -> float:
+    """The shortest window that decodes so much speech well."""
+    return min(WHOLE_S, _STEP_S * ceil((seconds + _MARGIN_S) / _STEP_S))
+
+
+class BatchDecoder:
+    """Decodes with the weights, the tokenizer and the log-mel frames of a ``faster_whisper.WhisperModel``.
+
+    Args:
+        on_gpu: encode all windows of a batch at once; on a CPU that gains nothing.
+        timestamps: let the decoder write timestamps, which segments are cut at. CTranslate2 applies Whisper's rules for
+            them to one beam after the other: 0.5 ms each time on a GPU, which is most of the time there. Without them
+            segments are sentences, timed by the alignment of their words.
+    """
+
+    def __init__(self, model: Any, *, on_gpu: bool, timestamps: bool | None = None) -> None:
+        self._model = model
+        self._on_gpu = on_gpu
+        self._timestamps = not on_gpu if timestamps is None else timestamps
+        self._tokenizer = lru_cache(maxsize=256)(self._make_tokenizer)
+
+    def key(self, task: WindowTask) -> Hashable:
+        """What the windows of a batch have in common."""
+        options = task.options
+        return task.window_s, len(self._before(options)), options.beam_size, options.temperature
+
+    def listen(self, blocks: Sequence[AudioBlock]) -> list[dict[str, float]]:
+        """The probability of each language in the first 30 seconds of each block.
+
+        Raises:
+            RuntimeError, ValueError: from CTranslate2.
+        """
+        languages: list[dict[str, float]] = []
+        for block in blocks:
+            window_s = fitted_s(block.size / SAMPLE_RATE_HZ)
+            languages += self._languages(_Encoded(self._model, [self._log_mel(block, window_s)], on_gpu=self._on_gpu))
+        return languages
+
+    def decode(self, tasks: Sequence[WindowTask]) -> list[WindowResult]:
+        """Decode windows of one ``key``.
+
+        Raises:
+            RuntimeError, ValueError: from CTranslate2.
+        """
+        encoded = _Encoded(
+            self._model, [self._log_mel(task.samples, task.window_s) for task in tasks], on_gpu=self._on_gpu
+        )
+        languages: list[dict[str, float]] = [{} for _ in tasks]
+        rows = list(range(len(tasks)))
+        if any(task.options.language is None or task.window_s < WHOLE_S for task in tasks):
+            for row, told in enumerate(self._languages(encoded, rows)):
+                if tasks[row].options.language is None:
+                    languages[row] = told
+                elif tasks[row].window_s < WHOLE_S and told.get(tasks[row].options.language or "", 0) < _HEARD:
+                    # Only in a whole window it is written in the language that was asked for.
+                    rows.remove(row)
+        options = [
+            replace(task.options, language=task.options.language or max(told, key=told.__getitem__))
+            for task, told in zip(tasks, languages, strict=True)
+        ]
+        unsure = {row for row, told in enumerate(languages) if told and max(told.values()) <= tasks[row].sure_above}
+        rows = [row for row in rows if row not in unsure]
+        results = [WindowResult(None if row in unsure else (), told) for row, told in enumerate(languages)]
+        if rows:
+            said = self._generate(encoded, rows, options, options[rows[0]].temperature)
+            for row, text in zip(rows, said, strict=True):
+                if tasks[row].fall_back and not options[row].temperature:
+                    text = self._fall_back(encoded, row, options, text)  # noqa: PLW2901 - the same, but better
+                results[row] = self._result(encoded, row, tasks[row], options[row], text, languages[row])
+        return results
+
+    def _make_tokenizer(self, language: str, task: str) -> Any:
+        from faster_whisper.tokenizer import Tokenizer
+
+        return Tokenizer(self._model.hf_tokenizer, self._model.model.is_multilingual, task=task, language=language)
+
+    def _log_mel(self, samples: AudioBlock, window_s: float) -> Frames:
+        whole = np.zeros(round(window_s * SAMPLE_RATE_HZ), np.float32)
+        length = min(whole.size, samples.size)
+        whole[:length] = samples[:length]
+        frames = self._model.feature_extractor(whole)[:, : round(window_s * _FRAMES_PER_S)]
+        return np.ascontiguousarray(frames, np.float32)
+
+    def _languages(self, encoded: "_Encoded", rows: Sequence[int] = (0,)) -> list[dict[str, float]]:
+        if not self._model.model.is_multilingual:
+            return [{"en": 1.0} for _ in rows]
+        stop_if_abandoned()
+        told = self._model.model.detect_language(encoded.rows(rows))
+        return [{token[2:-2]: float(probability) for token, probability in row} for row in told]
+
+    def _before(self, options: TranscribeOptions) -> list[int]:
+        """The tokens before the start of the transcript: what was said, and words to expect."""
+        tokenizer = self._tokenizer("en", "transcribe")
+        previous = tokenizer.encode(" " + options.prompt.strip()) if options.prompt else []
+        prompt: list[int] = self._model.get_prompt(tokenizer, previous, hotwords=options.hotwords)
+        before = prompt[: len(prompt) - len(tokenizer.sot_sequence)]
+        return [*before[:1], *before[1:][-_MOST_BEFORE:]]
+
+    def _generate(
+        self, encoded: "_Encoded", rows: Sequence[int], options: Sequence[TranscribeOptions], temperature: float
+    ) -> list["_Said"]:
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        prompts = []
+        for row in rows:
+            tokenizer = self._tokenizer(options[row].language, options[row].task)
+            without = [] if self._timestamps else [tokenizer.no_timestamps]
+            prompts.append([*self._before(options[row]), *tokenizer.sot_sequence, *without])
+        how: dict[str, float] = {"beam_size": options[rows[0]].beam_size}
+        if temperature:
+            # Several samples would each have their own copy of the audio for cross-attention: 37 MB with base.
+            how = {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": temperature}
+        stop_if_abandoned()
+        results = self._model.model.generate(
+            encoded.rows(rows),
+            prompts,
+            max_length=len(prompts[0]) + MAX_NEW_TOKENS,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+            max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
+            **how,
+        )
+        return [_Said(tokenizer, result, temperature) for result in results]
+
+    def _fall_back(self, encoded: "_Encoded", row: int, options: Sequence[TranscribeOptions], said: "_Said") -> "_Said":
+        tried = [said]
+        for temperature in _FALLBACK_TEMPERATURES:
+            if not tried[-1].is_doubtful():
+                return tried[-1]
+            tried += self._generate(encoded, [row], options, temperature)
+        if not tried[-1].is_doubtful():
+            return tried[-1]
+        varied = [one for one in tried if one.compression_ratio <= _REPETITIVE]
+        return max(varied or tried, key=lambda one: one.avg_logprob)
+
+    def _result(
+        self,
+        encoded: "_Encoded",
+        row: int,
+        task: WindowTask,
+        options: TranscribeOptions,
+        said: "_Said",
+        languages: dict[str, float],
+    ) -> WindowResult:
+        seconds = task.samples.size / SAMPLE_RATE_HZ
+        tokenizer = self._tokenizer(options.language or "en", options.task)
+        pieces, rest_s = _cut(said.tokens, tokenizer.timestamp_begin, seconds)
+        by_words = options.segment_times and not self._timestamps
+        if (options.word_timestamps or by_words) and pieces:
+            stop_if_abandoned()
+            self._model.add_word_timestamps(
+                [pieces], tokenizer, encoded.rows([row]), round(seconds * _FRAMES_PER_S), _PREPENDED, _APPENDED, 0.0
+            )
+        if by_words:
+            pieces = [sentence for piece in pieces for sentence in _sentences(piece, tokenizer)]
+        segments = []
+        for piece in pieces:
+            text = tokenizer.decode(piece["tokens"])
+            if text.strip() and piece["end"] > piece["start"]:
+                segments.append(said.segment(piece, text, words=options.word_timestamps))
+        return WindowResult(segments, languages, rest_s)
+
+
+class _Encoded:
+    """The encoder's output for the windows of a batch."""
+
+    def __init__(self, model: Any, frames: Sequence[Frames], *, on_gpu: bool) -> None:
+        self._model = model
+        self._frames = frames
+        self._on_gpu = on_gpu
+        self._outputs: list[Any] = []
+        self._all: Any = None
+
+    def rows(self, rows: Sequence[int]) -> Any:
+        """The output for some of the windows, for CTranslate2: shape (rows, frames / 2, channels)."""
+        import ctranslate2
+
+        if self._on_gpu:
+            if list(rows) != list(range(len(self._frames))):
+                return self._encode([self._frames[row] for row in rows])
+            if self._all is None:
+                self._all = self._encode(self._frames)
+            return self._all
+        if not self._outputs:
+            self._outputs = [np.asarray(self._encode([frames])) for frames in self._frames]
+        return ctranslate2.StorageView.from_array(np.concatenate([self._outputs[row] for row in rows]))
+
+    def _encode(self, frames: Sequence[Frames]) -> Any:
+        import ctranslate2
+
+        stop_if_abandoned()
+        return self._model.model.encode(ctranslate2.StorageView.from_array(np.stack(frames)))
+
+
+class _Said:
+    """What the decoder wrote for a window."""
+
+    def __init__(self, tokenizer: Any, result: Any, temperature: float) -> None:
+        self.tokens: list[int] = result.sequences_ids[0]
+        self.temperature = temperature
+        self.no_speech_prob = float(result.no_speech_prob)
+        # CTranslate2 divides by the length without the end of the text, Whisper with it.
+        self.avg_logprob = float(result.scores[0]) * len(self.tokens) / (len(self.tokens) + 1)
+        text = tokenizer.decode(self.tokens).strip().encode()
+        self.compression_ratio = len(text) / len(zlib.compress(text))
+
+    def is_doubtful(self) -> bool:
+        """Whether it repeats itself or is improbable, and not because nobody speaks."""
+        if self.compression_ratio > _REPETITIVE:
+            return True
+        return self.avg_logprob < _IMPROBABLE and self.no_speech_prob <= _NO_SPEECH_PROB
+
+    def segment(self, piece: dict[str, Any], text: str, *, words: bool) -> Segment:
+        """One piece of it."""
+        return Segment(
+            start_s=float(piece["start"]),
+            end_s=float(piece["end"]),
+            text=text,
+            tokens=tuple(piece["tokens"]),
+            avg_logprob=self.avg_logprob,
+            compression_ratio=self.compression_ratio,
+            no_speech_prob=self.no_speech_prob,
+            temperature=self.temperature,
+            seek=0,
+            words=tuple(
+                Word(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
+                for word in piece.get("words", ())
+                if words
+            ),
+        )
+
+
+def _cut(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> tuple[list[dict[str, Any]], float | None]:
+    """Cut a window's tokens at its pairs of timestamps, as openai/whisper does; and say where it was cut off.
+
+    Timestamps at the end mean that no speech follows where there is one, and that some does where there are two.
+    """
+    stamps = [token >= timestamp_begin for token in tokens]
+    ends = [index for index in range(1, len(tokens)) if stamps[index] and stamps[index - 1]]
+    is_complete = len(tokens) > 1 and stamps[-1] and not stamps[-2]
+    if not ends:
+        last_s = max(
+            (_PRECISION_S * (token - timestamp_begin) for token in tokens if token > timestamp_begin), default=0.0
+        )
+        return [_piece(tokens, 0.0, min(last_s or seconds, seconds))], None
+    if is_complete:
+        ends.append(len(tokens))
+    pieces = []
+    for first, last in zip([0, *ends], ends, strict=False):
+        start_s, end_s = (min(seconds, _PRECISION_S * (tokens[index] - timestamp_begin)) for index in (first, last - 1))
+        pieces.append(_piece(tokens[first:last], start_s, end_s))
+    rest_s = pieces[-1]["end"]
+    if is_complete or rest_s < _LEAST_PROGRESS_S or seconds - rest_s < _LEAST_REST_S:
+        return pieces, None
+    return pieces, rest_s
+
+
+def _piece(tokens: Sequence[int], start_s: float, end_s: float) -> dict[str, Any]:
+    return {"seek": 0, "start": start_s, "end": end_s, "tokens": list(tokens)}
+
+
+def _sentences(piece: dict[str, Any], tokenizer: Any) -> Iterator[dict[str, Any]]:
+    """Cut a piece with words after each sentence, and where somebody pauses."""
+    words = piece.get("words", ())
+    sentence: list[Any] = []
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        sentence.append(word)
+        ends = word["word"].rstrip(CLOSERS).endswith(tuple(ENDS)) and word["end"] - sentence[0]["start"] >= _LEAST_S
+        if following is None or ends or following["start"] - word["end"] > _PAUSE_S:
+            text = "".join(said["word"] for said in sentence)
+            cut = _piece(tokenizer.encode(text), sentence[0]["start"], sentence[-1]["end"])
+            yield {**cut, "words": sentence}
+            sentence = []
