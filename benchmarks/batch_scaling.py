@@ -43,10 +43,8 @@ def main() -> None:
     sizes = [size for size in SIZES if size <= args.most]
     print(f"{args.model} on {engine.device}, medians of {args.runs} runs")
     for name, pieces in (("windows of 28 s", _windows(clips)), ("clips of 3 s", [clips[0]])):
-        tasks = [
-            WindowTask(piece, TranscribeOptions(language="en", segment_times=False), fitted_s(piece.size / SAMPLE_RATE_HZ))
-            for piece in pieces
-        ]
+        options = TranscribeOptions(language="en", segment_times=False)
+        tasks = [WindowTask(piece, options, fitted_s(piece.size / SAMPLE_RATE_HZ)) for piece in pieces]
         audio_s = pieces[0].size / SAMPLE_RATE_HZ
         speeds: dict[int, list[float]] = {size: [] for size in sizes}
         for run in range(args.runs + 1):

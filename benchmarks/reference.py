@@ -28,7 +28,7 @@ def reference(
     Raises:
         RuntimeError: it does not start.
     """
-    paths = [str(ROOT), str(ROOT / "src")]
+    paths = [str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(

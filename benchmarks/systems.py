@@ -34,7 +34,7 @@ class FasterWhisper(System):
         from voice_stack.utils.models.store import ModelStore
 
         super().__init__(config)
-        folder = ModelStore(Path(config["model_dir"]), offline=True).find_whisper(config["model"])
+        folder = ModelStore(Path(config["model_dir"]), offline=True).find_whisper(config["model"], allow_path=True)
         device, _, index = config["device"].partition(":")
         self._model = WhisperModel(
             str(folder),

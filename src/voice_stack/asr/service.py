@@ -120,8 +120,9 @@ class AsrService(EngineService):
 
             watch = Stopwatch()
             heard_s = 0.0
+            kind = await asyncio.to_thread(_kind, upload)
             working: AbstractContextManager[Job[Step]] = self.queue.job(
-                partial(watch.timed, run), kind=await asyncio.to_thread(_kind, upload), look_ahead=64
+                partial(watch.timed, run), kind=kind, look_ahead=64, max_wait_s=self.max_wait_s
             )
             with working as job:
                 async for step in job:
@@ -148,7 +149,7 @@ class AsrService(EngineService):
         async with self.lifecycle.in_use():
             if not self._engine.capabilities.detect_language:
                 return None
-            with self.queue.job(run, kind=Kind.URGENT) as job:
+            with self.queue.job(run, kind=Kind.URGENT, max_wait_s=self.max_wait_s) as job:
                 async for language in job:
                     return language
         return None

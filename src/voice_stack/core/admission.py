@@ -1,4 +1,4 @@
-"""Says no before a request is read: under a load of ten times what can be served, reading it all is half of the work."""
+"""Says no before a request is read: at ten times the load that can be served, reading it all is half of the work."""
 
 from collections.abc import Callable, Collection
 

@@ -1,5 +1,6 @@
 """What both services are made of: one engine, one queue, the life of the model, and the names it answers to."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -56,6 +57,7 @@ class EngineService:
         unload: Callable[[], None] | None = None,
     ) -> None:
         self._about = engine
+        self.max_wait_s = settings.max_wait_s or math.inf
         self._kinds = [kind for kind in max_active if kind is not Kind.URGENT]
         self._openai_models = openai_models
         self._started_at = int(time.time())

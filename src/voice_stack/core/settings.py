@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     api_keys: CommaSeparated = Field((), description="comma-separated keys; empty leaves the service open", repr=False)
     max_upload_mb: int = Field(2048, ge=1, description="largest request body, MiB")
     max_queue: int = Field(64, ge=0, description="most waiting requests")
+    max_wait_s: float = Field(0, ge=0, description="how long a request may wait for its turn to begin; 0 is for ever")
     shutdown_grace_s: float = Field(30, ge=0, description="how long running requests may take to finish at a stop")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", description="log level")

@@ -153,7 +153,7 @@ class TtsService(EngineService):
         watch = Stopwatch()
         spoken_s = 0.0
         working: AbstractContextManager[Job[SpeechPiece]] = self.queue.job(
-            partial(watch.timed, steps), kind=Kind.SPEECH
+            partial(watch.timed, steps), kind=Kind.SPEECH, max_wait_s=self.max_wait_s
         )
         try:
             with working as job:

@@ -9,6 +9,7 @@ step, and its work that is in no batch yet is dropped.
 
 import asyncio
 import contextvars
+import copy
 import logging
 import math
 import threading
@@ -20,7 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from voice_stack.core.errors import QueueFullError, StoppingError
+from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
 from voice_stack.utils.scheduling import Batch, Entry, Kind, Scheduler, Work
 
 _logger = logging.getLogger(__name__)
@@ -400,7 +401,7 @@ class StepQueue:
         context.run(_run_works, batch.works, lambda: all(job.cancelled for job in jobs))
         seconds = time.monotonic() - started_at
         with self._changed:
-            self._scheduler.end_batch(batch)
+            self._scheduler.end_batch(batch, time.monotonic())
             for job in jobs:
                 if job.awaited is not None and job.awaited.done and not job.stepping:
                     job.awaited = None
@@ -420,7 +421,7 @@ def _run_works(works: Sequence[Work[Any]], is_abandoned: Callable[[], bool] | No
     except BaseException as error:  # noqa: BLE001 - those who wait get it; the lane must live on
         _let_go(error)
         for work in works:
-            work.fail(error)
+            work.fail(error if len(works) == 1 else _copy_of(error))
 
 
 def run_alone(steps: Steps[T], *, lanes: int = 1) -> Iterator[T | None]:
@@ -489,6 +490,17 @@ def _let_go(error: BaseException) -> None:
     while link is not None:
         traceback.clear_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
+
+
+def _copy_of(error: BaseException) -> BaseException:
+    """An error for one of several: to clear the frames that it came through must not end those of another's request."""
+    copied: BaseException
+    try:
+        copied = copy.copy(error)
+    except Exception:  # noqa: BLE001 - a class that cannot be made anew from its arguments
+        copied = EngineError(str(error))
+    copied.__cause__ = error
+    return copied
 
 
 def _no_steps() -> Iterator[Any]:

@@ -3,7 +3,8 @@
 A job is a request: a row of steps, and of calls to a model (``Work``) that may share a batch with those of other jobs.
 Jobs of one kind are served by start-time fair queueing (Goyal, Vin and Cheng, 1996), in seconds of audio: the one that
 has had least is next, and a newcomer starts level with it. Between kinds the shorter go first, until something has
-waited for ``STARVING_S``: then the oldest is next, whatever it is.
+waited for ``STARVING_S``: then the oldest is next, whatever it is. Films, which always have work that waits, count as
+one there: they starve when none of them is served.
 """
 
 import enum
@@ -132,6 +133,7 @@ class Scheduler:
         self._running: dict[int, Batch] = {}  # by lane
         self._numbers = 0
         self._clocks: dict[Kind, float] = defaultdict(float)
+        self._long_ended_at = -math.inf  # when a batch for ``Kind.LONG`` ended last
         self._rates: dict[Kind, _Rate] = defaultdict(_Rate)
 
     def admit(self, entry: Entry, now: float) -> bool:
@@ -210,8 +212,10 @@ class Scheduler:
             default=None,
         )
         if entry is not None:
+            # A step that others do not wait for is no sign that they have had as much.
+            if not any(other.works for other in self.active if other.kind is entry.kind):
+                self._advance(entry.kind, [other for other in self.active if other.ready_at is not None])
             entry.stepping, entry.ready_at = True, None
-            self._clocks[entry.kind] = max(self._clocks[entry.kind], entry.tag)
         return entry
 
     def end_step(self, entry: Entry, *, audio_s: float = 0.0) -> None:
@@ -237,7 +241,7 @@ class Scheduler:
         offering = [entry for entry in self.active if entry.works and self._takes(lane, entry.kind)]
         if not offering or lane >= self.lanes:
             return None
-        lead = min(offering, key=lambda entry: _order(entry, entry.works[0].offered_at, now))
+        lead = self._next_offer(offering, now)
         first = lead.works[0]
         alike = [entry for entry in offering if any(work.key == first.key for work in entry.works)]
         count = sum(work.key == first.key for entry in alike for work in entry.works)
@@ -246,24 +250,27 @@ class Scheduler:
         gathered_at = (first.offered_at or 0.0) + GATHER_S
         if lead.kind is not Kind.LONG and count < first.most and now < gathered_at and self._others_prepare(lead):
             return gathered_at
+        for kind in {entry.kind for entry in alike}:
+            self._advance(kind, [entry for entry in self.active if entry.works])
         batch = Batch(lane)
         entry = lead
         while True:
             work = next(work for work in entry.works if work.key == first.key)
             entry.works.remove(work)
             batch.members.append((entry, work))
-            self._clocks[entry.kind] = max(self._clocks[entry.kind], entry.tag)
             entry.tag += work.cost_s
             alike = [entry for entry in alike if any(work.key == first.key for work in entry.works)]
             if not alike or len(batch.members) >= size:
                 break
-            entry = min(alike, key=lambda entry: _order(entry, entry.works[0].offered_at, now))
+            entry = self._next_offer(alike, now)
         self._running[lane] = batch
         return batch
 
-    def end_batch(self, batch: Batch) -> None:
+    def end_batch(self, batch: Batch, now: float) -> None:
         """The batch has been run, or has failed."""
         self._running.pop(batch.lane, None)
+        if any(entry.kind is Kind.LONG for entry, _ in batch.members):
+            self._long_ended_at = now
 
     def in_batches(self) -> set[Entry]:
         """The jobs that a running batch works for, those that have left included."""
@@ -292,6 +299,22 @@ class Scheduler:
 
     def _takes(self, lane: int, kind: Kind) -> bool:
         return lane > 0 or self.lanes == 1 or kind is not Kind.LONG
+
+    def _advance(self, kind: Kind, wanting: Sequence[Entry]) -> None:
+        """Newcomers start level with the one that has had least of those that want something."""
+        least = min((entry.tag for entry in wanting if entry.kind is kind), default=0.0)
+        self._clocks[kind] = max(self._clocks[kind], least)
+
+    def _next_offer(self, offering: Sequence[Entry], now: float) -> Entry:
+        """Whose work is next. Long jobs wait as one, and share by audio: where there are several, each waits always."""
+        is_served = any(entry.kind is Kind.LONG for entry in self.in_batches())
+        offered_at = {entry: entry.works[0].offered_at or 0.0 for entry in offering}
+        first_at = min((at for entry, at in offered_at.items() if entry.kind is Kind.LONG), default=now)
+        long_since = now if is_served else max(first_at, self._long_ended_at)
+        return min(
+            offering,
+            key=lambda entry: _order(entry, long_since if entry.kind is Kind.LONG else offered_at[entry], now),
+        )
 
     def _others_prepare(self, lead: Entry) -> bool:
         return any(
@@ -327,5 +350,5 @@ class _Rate:
 
 def _order(entry: Entry, since: float | None, now: float) -> tuple[float, ...]:
     if since is not None and now - since >= STARVING_S:
-        return (0, since, entry.number)
+        return (0, since, entry.tag, entry.number)
     return (1, _RANK[entry.kind], entry.tag, since or 0.0, entry.number)

@@ -155,7 +155,7 @@ class AsrEngine(ABC):
     def shared_transcription(
         self, audio: Iterable[AudioBlock], options: TranscribeOptions
     ) -> Iterator[Step | Work[Any] | None]:
-        """The same as ``transcribe``, but calls of the model are ``Work``, which may share a batch with other requests'.
+        """The same as ``transcribe``, but calls of the model are ``Work``, which may share a batch with others'.
 
         For a ``StepQueue`` with ``lanes`` lanes.
         """

@@ -1,15 +1,16 @@
 """Decodes several windows of speech at a time on CTranslate2's Whisper.
 
-Whisper's own procedure (Radford et al., 2022, and openai/whisper's transcribe.py) for each window, with two changes. The
-encoder's window is as long as the speech in it asks for, not always 30 s; the rest of a window is silence, as it is in
-Whisper. And the windows of a batch are decoded together: they share a length, a beam and the number of tokens before
+Whisper's own procedure (Radford et al., 2022, and openai/whisper's transcribe.py) for each window, with two changes.
+The encoder's window is as long as the speech in it asks for, not always 30 s; the rest of a window is silence, as it is
+in Whisper. And the windows of a batch are decoded together: they share a length, a beam and the number of tokens before
 the start of the transcript, not a language or a task.
 """
+
+# ruff: noqa: ANN401, RUF001 - faster-whisper has no types to name, and the punctuation of other scripts is meant
 
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -22,10 +23,12 @@ from voice_stack.utils.queue_manager import stop_if_abandoned
 from voice_stack.utils.sentence_ends import CLOSERS, ENDS
 
 _FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
-MAX_NEW_TOKENS = 220
+_MOST_NEW = 220
 """Half of Whisper's context, as in openai-whisper, less room for the longest prompt: what repeats itself ends."""
+_NEW_PER_S = 16
+"""Tokens for a second of a shorter window: nobody says as much, in any script."""
 _MOST_BEFORE = 223
-"""Tokens before the start of the transcript, as in Whisper; of more, the last ones."""
+"""Tokens before the start of the transcript, as in Whisper."""
 
 _MARGIN_S = 5.0
 """Silence after the speech: with much less the decoder goes on past its end and repeats itself."""
@@ -69,12 +72,25 @@ class BatchDecoder:
         self._model = model
         self._on_gpu = on_gpu
         self._timestamps = not on_gpu if timestamps is None else timestamps
-        self._tokenizer = lru_cache(maxsize=256)(self._make_tokenizer)
+        self._tokenizers: dict[tuple[str, str], Any] = {}
 
     def key(self, task: WindowTask) -> Hashable:
         """What the windows of a batch have in common."""
         options = task.options
         return task.window_s, len(self._before(options)), options.beam_size, options.temperature
+
+    def tokens_before(self, options: TranscribeOptions) -> tuple[list[int], list[int]]:
+        """Words to expect, and the end of what was said before; no more than Whisper takes of both together.
+
+        What spells a special token is left out: another start of the transcript would be taken for the real one.
+        """
+        tokenizer = self._tokenizer("en", "transcribe")
+        expected, said = (
+            [token for token in tokenizer.encode(" " + text.strip()) if token < tokenizer.eot] if text else []
+            for text in (options.hotwords, options.prompt)
+        )
+        del expected[_MOST_BEFORE:]
+        return expected, said[max(0, len(expected) + len(said) - _MOST_BEFORE) :]
 
     def listen(self, blocks: Sequence[AudioBlock]) -> list[dict[str, float]]:
         """The probability of each language in the first 30 seconds of each block.
@@ -121,10 +137,14 @@ class BatchDecoder:
                 results[row] = self._result(encoded, row, tasks[row], options[row], text, languages[row])
         return results
 
-    def _make_tokenizer(self, language: str, task: str) -> Any:
+    def _tokenizer(self, language: str, task: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
 
-        return Tokenizer(self._model.hf_tokenizer, self._model.model.is_multilingual, task=task, language=language)
+        if (language, task) not in self._tokenizers:
+            self._tokenizers[language, task] = Tokenizer(
+                self._model.hf_tokenizer, self._model.model.is_multilingual, task=task, language=language
+            )
+        return self._tokenizers[language, task]
 
     def _log_mel(self, samples: AudioBlock, window_s: float) -> Frames:
         whole = np.zeros(round(window_s * SAMPLE_RATE_HZ), np.float32)
@@ -141,12 +161,9 @@ class BatchDecoder:
         return [{token[2:-2]: float(probability) for token, probability in row} for row in told]
 
     def _before(self, options: TranscribeOptions) -> list[int]:
-        """The tokens before the start of the transcript: what was said, and words to expect."""
-        tokenizer = self._tokenizer("en", "transcribe")
-        previous = tokenizer.encode(" " + options.prompt.strip()) if options.prompt else []
-        prompt: list[int] = self._model.get_prompt(tokenizer, previous, hotwords=options.hotwords)
-        before = prompt[: len(prompt) - len(tokenizer.sot_sequence)]
-        return [*before[:1], *before[1:][-_MOST_BEFORE:]]
+        """The tokens before the start of the transcript."""
+        expected, said = self.tokens_before(options)
+        return [self._tokenizer("en", "transcribe").sot_prev, *expected, *said] if expected or said else []
 
     def _generate(
         self, encoded: "_Encoded", rows: Sequence[int], options: Sequence[TranscribeOptions], temperature: float
@@ -155,18 +172,20 @@ class BatchDecoder:
 
         prompts = []
         for row in rows:
-            tokenizer = self._tokenizer(options[row].language, options[row].task)
+            tokenizer = self._tokenizer(options[row].language or "en", options[row].task)
             without = [] if self._timestamps else [tokenizer.no_timestamps]
             prompts.append([*self._before(options[row]), *tokenizer.sot_sequence, *without])
         how: dict[str, float] = {"beam_size": options[rows[0]].beam_size}
         if temperature:
             # Several samples would each have their own copy of the audio for cross-attention: 37 MB with base.
             how = {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": temperature}
+        most_new = min(_MOST_NEW, int(_NEW_PER_S * encoded.window_s))
         stop_if_abandoned()
         results = self._model.model.generate(
             encoded.rows(rows),
             prompts,
-            max_length=len(prompts[0]) + MAX_NEW_TOKENS,
+            # CTranslate2 writes no more than half of it, and no more than the prompt leaves of it.
+            max_length=max(2 * most_new, len(prompts[0]) + most_new),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=True,
@@ -174,7 +193,7 @@ class BatchDecoder:
             max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
             **how,
         )
-        return [_Said(tokenizer, result, temperature) for result in results]
+        return [_Said(tokenizer, result, temperature, most_new) for result in results]
 
     def _fall_back(self, encoded: "_Encoded", row: int, options: Sequence[TranscribeOptions], said: "_Said") -> "_Said":
         tried = [said]
@@ -198,19 +217,26 @@ class BatchDecoder:
     ) -> WindowResult:
         seconds = task.samples.size / SAMPLE_RATE_HZ
         tokenizer = self._tokenizer(options.language or "en", options.task)
-        pieces, rest_s = _cut(said.tokens, tokenizer.timestamp_begin, seconds)
+        # Asked for none the model may write some, and then they do not come in pairs.
+        tokens = [token for token in said.tokens if self._timestamps or token < tokenizer.timestamp_begin]
+        pieces, rest_s = _cut(tokens, tokenizer.timestamp_begin, seconds)
         by_words = options.segment_times and not self._timestamps
-        if (options.word_timestamps or by_words) and pieces:
+        goes_on = said.is_cut_off and rest_s is None
+        if options.word_timestamps or by_words or goes_on:
             stop_if_abandoned()
+            # The encoder gives one frame for two, and to align with none is an error.
+            frames = max(2, round(seconds * _FRAMES_PER_S))
             self._model.add_word_timestamps(
-                [pieces], tokenizer, encoded.rows([row]), round(seconds * _FRAMES_PER_S), _PREPENDED, _APPENDED, 0.0
+                [pieces], tokenizer, encoded.rows([row]), frames, _PREPENDED, _APPENDED, 0.0
             )
+        if goes_on:
+            rest_s = _leave_last_word(pieces, tokenizer, seconds)
         if by_words:
             pieces = [sentence for piece in pieces for sentence in _sentences(piece, tokenizer)]
         segments = []
         for piece in pieces:
             text = tokenizer.decode(piece["tokens"])
-            if text.strip() and piece["end"] > piece["start"]:
+            if text.strip() and (by_words or piece["end"] > piece["start"]):
                 segments.append(said.segment(piece, text, words=options.word_timestamps))
         return WindowResult(segments, languages, rest_s)
 
@@ -224,6 +250,11 @@ class _Encoded:
         self._on_gpu = on_gpu
         self._outputs: list[Any] = []
         self._all: Any = None
+
+    @property
+    def window_s(self) -> float:
+        """Length of the windows."""
+        return float(self._frames[0].shape[-1] / _FRAMES_PER_S)
 
     def rows(self, rows: Sequence[int]) -> Any:
         """The output for some of the windows, for CTranslate2: shape (rows, frames / 2, channels)."""
@@ -249,7 +280,7 @@ class _Encoded:
 class _Said:
     """What the decoder wrote for a window."""
 
-    def __init__(self, tokenizer: Any, result: Any, temperature: float) -> None:
+    def __init__(self, tokenizer: Any, result: Any, temperature: float, most: int) -> None:
         self.tokens: list[int] = result.sequences_ids[0]
         self.temperature = temperature
         self.no_speech_prob = float(result.no_speech_prob)
@@ -257,6 +288,8 @@ class _Said:
         self.avg_logprob = float(result.scores[0]) * len(self.tokens) / (len(self.tokens) + 1)
         text = tokenizer.decode(self.tokens).strip().encode()
         self.compression_ratio = len(text) / len(zlib.compress(text))
+        # There was no room for more of it; a repetition would have gone on for ever.
+        self.is_cut_off = len(self.tokens) >= most and self.compression_ratio <= _REPETITIVE
 
     def is_doubtful(self) -> bool:
         """Whether it repeats itself or is improbable, and not because nobody speaks."""
@@ -300,13 +333,27 @@ def _cut(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> tuple[l
     if is_complete:
         ends.append(len(tokens))
     pieces = []
+    end_s = 0.0
     for first, last in zip([0, *ends], ends, strict=False):
-        start_s, end_s = (min(seconds, _PRECISION_S * (tokens[index] - timestamp_begin)) for index in (first, last - 1))
+        start_s, end_s = (
+            min(seconds, max(end_s, _PRECISION_S * (tokens[index] - timestamp_begin))) for index in (first, last - 1)
+        )
         pieces.append(_piece(tokens[first:last], start_s, end_s))
-    rest_s = pieces[-1]["end"]
-    if is_complete or rest_s < _LEAST_PROGRESS_S or seconds - rest_s < _LEAST_REST_S:
+    if is_complete:
         return pieces, None
-    return pieces, rest_s
+    if end_s < _LEAST_PROGRESS_S:
+        return [*pieces, _piece(tokens[ends[-1] :], end_s, seconds)], None
+    return pieces, end_s if seconds - end_s >= _LEAST_REST_S else None
+
+
+def _leave_last_word(pieces: list[dict[str, Any]], tokenizer: Any, seconds: float) -> float | None:
+    """Take the last word, which may be half of one, off the pieces; returns where it begins, to be decoded anew."""
+    *words, last = pieces[-1].get("words") or [{"start": seconds}]
+    if not words or last["start"] < _LEAST_PROGRESS_S or seconds - last["start"] < _LEAST_REST_S:
+        return None
+    text = "".join(word["word"] for word in words)
+    pieces[-1] = {**_piece(tokenizer.encode(text), pieces[-1]["start"], words[-1]["end"]), "words": words}
+    return float(last["start"])
 
 
 def _piece(tokens: Sequence[int], start_s: float, end_s: float) -> dict[str, Any]:

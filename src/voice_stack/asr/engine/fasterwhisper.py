@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, TranscribeOptions, Word
-from voice_stack.asr.engine.batched import MAX_NEW_TOKENS, BatchDecoder, fitted_s
+from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, Word
+from voice_stack.asr.engine.batched import BatchDecoder, fitted_s
 from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
 from voice_stack.asr.engine.windowed import WindowedEngine, decode_in_turn
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -105,8 +105,11 @@ class FasterWhisperEngine(WindowedEngine):
         self._decoder = BatchDecoder(self._model, on_gpu=kind == "cuda")
         self._device = f"cuda:{index or 0}" if kind == "cuda" else kind
         multilingual = bool(self._model.model.is_multilingual)
+        known = self._model.hf_tokenizer.token_to_id
         self._capabilities = Capabilities(
-            languages=tuple(LANGUAGE_NAMES) if multilingual else ("en",),
+            languages=(
+                tuple(code for code in LANGUAGE_NAMES if known(f"<|{code}|>") is not None) if multilingual else ("en",)
+            ),
             translate=multilingual and not _is_turbo(self._name, folder),
             word_timestamps=True,
             detect_language=multilingual,
@@ -120,7 +123,7 @@ class FasterWhisperEngine(WindowedEngine):
         return fitted_s(seconds) if self._is_batched else WHOLE_S
 
     def _key(self, task: WindowTask) -> Hashable:
-        return self._decoder.key(task) if self._decoder is not None and self._is_batched else None
+        return self._loaded().key(task) if self._is_batched else None
 
     def _most(self, task: WindowTask) -> int:
         if not self._is_batched:
@@ -153,18 +156,18 @@ class FasterWhisperEngine(WindowedEngine):
 
     def _decode_one(self, task: WindowTask) -> Iterator[Segment]:
         options = task.options
+        expected, said = self._loaded().tokens_before(options)
         segments, _ = self._model.transcribe(
             task.samples,
             task=options.task,
             language=options.language,
-            initial_prompt=options.prompt,
-            hotwords=options.hotwords,
+            initial_prompt=said or None,
+            hotwords=self._model.hf_tokenizer.decode(expected) or None,
             beam_size=options.beam_size,
             # Samples in a batch would each have their own copy of the audio for cross-attention: 37 MB with base.
             best_of=1,
             temperature=_FALLBACK_TEMPERATURES if task.fall_back and not options.temperature else options.temperature,
             word_timestamps=options.word_timestamps,
-            max_new_tokens=MAX_NEW_TOKENS,
             condition_on_previous_text=False,
             vad_filter=False,
         )

@@ -128,7 +128,7 @@ class WindowedEngine(AsrEngine):
         return WHOLE_S
 
     def transcribe(self, audio: Iterable[AudioBlock], options: TranscribeOptions) -> Iterator[Step | None]:
-        return run_alone(self.shared_transcription(audio, options), lanes=self.lanes)
+        return run_alone(self.shared_transcription(audio, options), lanes=max(1, self.lanes - 1))
 
     def detect_language(self, audio: Iterable[AudioBlock]) -> Iterator[Language | None]:
         return run_alone(self.shared_detection(audio), lanes=self.lanes)
