@@ -4,9 +4,13 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from tests.conftest import SettingsFactory
+from voice_stack.asr.engine.base import TranscribeOptions
+from voice_stack.asr.engine.tasks import WindowTask
+from voice_stack.asr.engine.windowed import WindowedEngine
 from voice_stack.asr.engine_factory import create_engine
 from voice_stack.core.errors import ConfigurationError
 
@@ -54,3 +58,14 @@ def test_an_engine_that_is_not_installed_is_told_with_the_command_that_installs_
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError, match=rf"{engine}.*{missing}.*pip install 'voice-stack\[{extras}\]'"):
         create_engine(make_settings(asr_engine=engine))
+
+
+@pytest.mark.parametrize(("decode", "windows_at_once"), [(None, 4), ("batched", 4), ("accurate", 1)])
+def test_the_way_to_decode_that_is_set_is_the_engines(
+    make_settings: SettingsFactory, decode: str | None, windows_at_once: int
+) -> None:
+    changes = {} if decode is None else {"asr_decode": decode}
+    engine = create_engine(make_settings(asr_engine="faster-whisper", asr_device="cpu", **changes))
+    assert isinstance(engine, WindowedEngine)
+    assert engine._most(WindowTask(np.zeros(0, np.float32), TranscribeOptions())) == windows_at_once
+    assert engine._window_s(3.0) == (30.0 if decode == "accurate" else 8.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from voice_stack.core.errors import QueueFullError
-from voice_stack.utils.scheduling import GATHER_S, STARVING_S, Batch, Entry, Kind, Scheduler, Work
+from voice_stack.utils.scheduling import GATHER_S, LATELY_S, STARVING_S, Batch, Entry, Kind, Scheduler, Work
 
 PLENTY = dict.fromkeys(Kind, 99)
 
@@ -316,3 +316,32 @@ def test_the_work_of_a_job_that_left_vanishes_with_it() -> None:
     assert scheduler.next_step(0.0) is None
     assert members(batch_of(scheduler)) == [stays, stays]
     assert scheduler.next_batch(0, 9.0) is None
+
+
+def test_while_short_work_comes_one_lane_more_is_kept_free_of_films() -> None:
+    scheduler = Scheduler({Kind.SHORT: 4, Kind.LONG: 4}, max_waiting=4, lanes=3)
+    clip, film = Entry(Kind.SHORT), Entry(Kind.LONG)
+    for entry in (clip, film):
+        scheduler.admit(entry, 0.0)
+        scheduler.next_step(0.0)
+        scheduler.end_step(entry)
+    scheduler.offer(film, work(), 0.0)
+    scheduler.offer(clip, work(), 0.0)
+    of_the_clip = scheduler.next_batch(0, 0.0)
+    assert isinstance(of_the_clip, Batch)
+    assert [entry for entry, _ in of_the_clip.members] == [clip]
+    assert scheduler.next_batch(1, 1.9) == LATELY_S
+    later = scheduler.next_batch(1, 2.0)
+    assert isinstance(later, Batch)
+    assert [entry for entry, _ in later.members] == [film]
+
+
+def test_the_last_lane_takes_films_whatever_else_comes() -> None:
+    scheduler = Scheduler({Kind.SHORT: 4, Kind.LONG: 4}, max_waiting=4, lanes=3)
+    clip, film = Entry(Kind.SHORT), Entry(Kind.LONG)
+    for entry in (clip, film):
+        scheduler.admit(entry, 0.0)
+    scheduler.offer(clip, work(), 0.0)
+    assert isinstance(scheduler.next_batch(0, 0.1), Batch)
+    scheduler.offer(film, work(), 0.1)
+    assert isinstance(scheduler.next_batch(2, 0.1), Batch)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_stack.core.errors import QueueFullError
-from voice_stack.utils.scheduling import GATHER_S, STARVING_S, Batch, Entry, Kind, Scheduler, Work
+from voice_stack.utils.scheduling import GATHER_S, LATELY_S, STARVING_S, Batch, Entry, Kind, Scheduler, Work
 
 PLENTY = dict.fromkeys(Kind, 99)
 
@@ -82,7 +82,7 @@ class Simulation:
                 if isinstance(batch, Batch):
                     self._begin(batch)
                 elif batch is not None:
-                    assert self.now < batch <= self.now + GATHER_S
+                    assert self.now < batch <= self.now + LATELY_S
                     self.at(batch, lambda: None)
 
     def _begin(self, batch: Batch) -> None:

@@ -22,6 +22,9 @@ STARVING_S = 2.0
 GATHER_S = 0.005
 """How long a batch that is not full waits for others that are about to be ready."""
 
+LATELY_S = 2.0
+"""After something short, one lane more is kept free of ``Kind.LONG`` for so long: the next one often follows."""
+
 MOST_RETRY_AFTER_S = 120
 
 R = TypeVar("R")
@@ -121,7 +124,8 @@ class Scheduler:
     Args:
         limits: how many jobs of each kind take turns; the others wait for one of them to end.
         max_waiting: jobs that may wait; one more is refused.
-        lanes: batches that may run at the same time. Of several, the first is kept free of ``Kind.LONG``.
+        lanes: batches that may run at the same time. Of several, the first is kept free of ``Kind.LONG``, and of three
+            or more the second, too, while short work comes.
     """
 
     def __init__(self, limits: Mapping[Kind, int], *, max_waiting: int, lanes: int = 1) -> None:
@@ -132,6 +136,7 @@ class Scheduler:
         self.active: dict[Entry, None] = {}
         self._running: dict[int, Batch] = {}  # by lane
         self._numbers = 0
+        self._short_at = -math.inf  # when there was short work last
         self._clocks: dict[Kind, float] = defaultdict(float)
         self._long_ended_at = -math.inf  # when a batch for ``Kind.LONG`` ended last
         self._rates: dict[Kind, _Rate] = defaultdict(_Rate)
@@ -230,6 +235,8 @@ class Scheduler:
         if not entry.works:
             entry.tag = max(entry.tag, self._clocks[entry.kind])
         work.offered_at = now
+        if entry.kind is not Kind.LONG:
+            self._short_at = now
         if entry in self.active:
             entry.works.append(work)
 
@@ -238,14 +245,18 @@ class Scheduler:
 
         ``end_batch`` is to be called after it.
         """
-        offering = [entry for entry in self.active if entry.works and self._takes(lane, entry.kind)]
-        if not offering or lane >= self.lanes:
+        offering = [entry for entry in self.active if entry.works and self._takes(lane, entry.kind, now)]
+        if lane >= self.lanes:
             return None
+        if not offering:
+            later = self._short_at + LATELY_S
+            is_kept_free = any(entry.works and self._takes(lane, entry.kind, later) for entry in self.active)
+            return later if is_kept_free else None
         lead = self._next_offer(offering, now)
         first = lead.works[0]
         alike = [entry for entry in offering if any(work.key == first.key for work in entry.works)]
         count = sum(work.key == first.key for entry in alike for work in entry.works)
-        free = sum(self._takes(other, lead.kind) for other in range(self.lanes) if other not in self._running)
+        free = sum(self._takes(other, lead.kind, now) for other in range(self.lanes) if other not in self._running)
         size = min(first.most, math.ceil(count / max(1, free)))
         gathered_at = (first.offered_at or 0.0) + GATHER_S
         if lead.kind is not Kind.LONG and count < first.most and now < gathered_at and self._others_prepare(lead):
@@ -297,8 +308,10 @@ class Scheduler:
     def _load(self, kind: Kind) -> int:
         return sum(entry.kind is kind for entry in chain(self.active, self.waiting))
 
-    def _takes(self, lane: int, kind: Kind) -> bool:
-        return lane > 0 or self.lanes == 1 or kind is not Kind.LONG
+    def _takes(self, lane: int, kind: Kind, now: float) -> bool:
+        if kind is not Kind.LONG or self.lanes == 1:
+            return True
+        return lane >= (2 if self.lanes > 2 and now < self._short_at + LATELY_S else 1)
 
     def _advance(self, kind: Kind, wanting: Sequence[Entry]) -> None:
         """Newcomers start level with the one that has had least of those that want something."""

@@ -11,6 +11,7 @@ the start of the transcript, not a language or a task.
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from math import ceil
 from typing import Any
 
@@ -37,6 +38,8 @@ _STEP_S = 4.0
 
 _LEAST_REST_S = 0.6  # speech is padded with 0.4 s of silence
 _LEAST_PROGRESS_S = 0.3
+# Where a text ends before the speech does, its last words are aligned too late: with one left out the next was lost.
+_BADLY_TIMED = 3
 _HEARD = 0.01  # the probability of a language that is spoken, however badly
 _FRAMES_PER_S = 100
 _LEAST_S = 1.0  # a segment is no shorter, where it could go on
@@ -86,8 +89,8 @@ class BatchDecoder:
         """
         tokenizer = self._tokenizer("en", "transcribe")
         expected, said = (
-            [token for token in tokenizer.encode(" " + text.strip()) if token < tokenizer.eot] if text else []
-            for text in (options.hotwords, options.prompt)
+            [token for token in tokenizer.encode(" " + text.strip()) if token < tokenizer.eot] if text.strip() else []
+            for text in (options.hotwords or "", options.prompt or "")
         )
         del expected[_MOST_BEFORE:]
         return expected, said[max(0, len(expected) + len(said) - _MOST_BEFORE) :]
@@ -230,7 +233,7 @@ class BatchDecoder:
                 [pieces], tokenizer, encoded.rows([row]), frames, _PREPENDED, _APPENDED, 0.0
             )
         if goes_on:
-            rest_s = _leave_last_word(pieces, tokenizer, seconds)
+            rest_s = _leave_last_words(pieces, tokenizer, seconds)
         if by_words:
             pieces = [sentence for piece in pieces for sentence in _sentences(piece, tokenizer)]
         segments = []
@@ -335,9 +338,8 @@ def _cut(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> tuple[l
     pieces = []
     end_s = 0.0
     for first, last in zip([0, *ends], ends, strict=False):
-        start_s, end_s = (
-            min(seconds, max(end_s, _PRECISION_S * (tokens[index] - timestamp_begin))) for index in (first, last - 1)
-        )
+        start_s = min(seconds, max(end_s, _PRECISION_S * (tokens[first] - timestamp_begin)))
+        end_s = min(seconds, max(start_s, _PRECISION_S * (tokens[last - 1] - timestamp_begin)))
         pieces.append(_piece(tokens[first:last], start_s, end_s))
     if is_complete:
         return pieces, None
@@ -346,14 +348,15 @@ def _cut(tokens: Sequence[int], timestamp_begin: int, seconds: float) -> tuple[l
     return pieces, end_s if seconds - end_s >= _LEAST_REST_S else None
 
 
-def _leave_last_word(pieces: list[dict[str, Any]], tokenizer: Any, seconds: float) -> float | None:
-    """Take the last word, which may be half of one, off the pieces; returns where it begins, to be decoded anew."""
-    *words, last = pieces[-1].get("words") or [{"start": seconds}]
-    if not words or last["start"] < _LEAST_PROGRESS_S or seconds - last["start"] < _LEAST_REST_S:
+def _leave_last_words(pieces: list[dict[str, Any]], tokenizer: Any, seconds: float) -> float | None:
+    """Take the last words, timed badly and maybe cut in half, off the pieces; returns where they begin."""
+    words = pieces[-1].get("words", [])
+    kept, left = words[:-_BADLY_TIMED], words[-_BADLY_TIMED:]
+    if not kept or left[0]["start"] < _LEAST_PROGRESS_S or seconds - left[0]["start"] < _LEAST_REST_S:
         return None
-    text = "".join(word["word"] for word in words)
-    pieces[-1] = {**_piece(tokenizer.encode(text), pieces[-1]["start"], words[-1]["end"]), "words": words}
-    return float(last["start"])
+    text = "".join(word["word"] for word in kept)
+    pieces[-1] = {**_piece(tokenizer.encode(text), pieces[-1]["start"], kept[-1]["end"]), "words": kept}
+    return float(left[0]["start"])
 
 
 def _piece(tokens: Sequence[int], start_s: float, end_s: float) -> dict[str, Any]:
@@ -364,7 +367,7 @@ def _sentences(piece: dict[str, Any], tokenizer: Any) -> Iterator[dict[str, Any]
     """Cut a piece with words after each sentence, and where somebody pauses."""
     words = piece.get("words", ())
     sentence: list[Any] = []
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip(words, chain(words[1:], [None]), strict=False):
         sentence.append(word)
         ends = word["word"].rstrip(CLOSERS).endswith(tuple(ENDS)) and word["end"] - sentence[0]["start"] >= _LEAST_S
         if following is None or ends or following["start"] - word["end"] > _PAUSE_S:
