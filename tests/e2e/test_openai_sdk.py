@@ -98,7 +98,8 @@ def test_transcription_with_log_probabilities_chunking_and_the_package_s_other_m
 def test_translation_is_english(asr_client: OpenAI, speech_dir: Path) -> None:
     french = speech_dir / "fr" / "bonjour_monde.wav"
     answer = asr_client.audio.translations.create(model="whisper-1", file=french)
-    assert "hello" in answer.text.lower()
+    assert any(greeting in answer.text.lower() for greeting in ("hello", "good morning", "good day"))
+    assert "world" in answer.text.lower()
     srt = asr_client.audio.translations.create(model="whisper-1", file=french, response_format="srt")
     assert len(pysubs2.SSAFile.from_string(str(srt), "srt")) == 1
     with pytest.raises(openai.BadRequestError, match="cannot translate"):
@@ -193,7 +194,8 @@ def test_speed_changes_the_length_of_the_speech(tts_client: OpenAI, pcm_duration
         )
 
     assert duration_s(2.0) == pytest.approx(pcm_duration_s / 2, abs=0.1)
-    assert duration_s(0.25) == pytest.approx(pcm_duration_s * 4, abs=0.1)
+    # The pauses between sentences, cut where it is quiet, differ by up to 50 ms from one time to the next.
+    assert duration_s(0.25) == pytest.approx(pcm_duration_s * 4, abs=0.25)
 
 
 def test_the_asynchronous_client_speaks_and_listens_at_once(

@@ -102,7 +102,7 @@ def test_each_row_of_a_batch_gives_what_it_gives_alone(base: FasterWhisperEngine
         task(recordings["quick_brown_fox"]),
         task(recordings["bonjour_monde"], TranscribeOptions(task="translate", language="fr")),
         task(recordings["hola_mundo"], TranscribeOptions(language=None, word_timestamps=True)),
-        task(recordings["jishu"], TranscribeOptions(language="zh")),
+        task(recordings["nihao_shijie"], TranscribeOptions(language="zh")),
     ]
     decoder = decoder_of(base)
     assert len({decoder.key(one) for one in tasks}) == 1
@@ -115,6 +115,7 @@ def test_each_row_of_a_batch_gives_what_it_gives_alone(base: FasterWhisperEngine
         )
     assert "fox" in text_of(together[0])
     assert "world" in text_of(together[1])
+    assert "世界" in text_of(together[3])
     assert max(together[2].languages, key=together[2].languages.__getitem__) == "es"
     assert [segment.words != () for result in together for segment in result.segments or ()].count(True) == 1
 

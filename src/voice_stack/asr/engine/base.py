@@ -25,7 +25,6 @@ class Capabilities:
     languages: tuple[str, ...]  # Whisper's codes
     translate: bool = False  # to English
     word_timestamps: bool = False
-    segment_times: bool = True  # whether anybody looks at them; to find them can cost time
     detect_language: bool = False
 
 
