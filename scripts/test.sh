@@ -17,6 +17,8 @@ fi
 run_job hatch run lint || die "Lint failed: 'hatch run fmt' repairs what can be repaired."
 run_job "$VENV_PYTHON" -m pytest
 prepare torch .venv-torch
-run_job .venv-torch/bin/python -m pytest tests/asr/engine tests/asr/test_engine_factory.py
+# Batches are faster-whisper's alone, and tested above.
+run_job .venv-torch/bin/python -m pytest tests/asr/engine tests/asr/test_engine_factory.py \
+    --ignore=tests/asr/engine/test_batched.py
 prepare xtts .venv-xtts
 exec .venv-xtts/bin/python -m pytest tests/tts/engine/test_coqui.py tests/tts/test_cloned_speech.py
