@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from voice_stack.core.errors import EngineError
-from voice_stack.utils.queue_manager import Steps
 from voice_stack.utils.scheduling import Work
+from voice_stack.utils.steps import Steps
 
 
 class Model:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from voice_stack.core.errors import EngineError
-from voice_stack.utils.queue_manager import StepQueue, stop_if_abandoned
+from voice_stack.utils.queue_manager import StepQueue
 from voice_stack.utils.scheduling import Kind
+from voice_stack.utils.steps import stop_if_abandoned
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from tests.support.serving import wait_until
 from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
 from voice_stack.core.logging import request_id
-from voice_stack.utils.queue_manager import Job, StepQueue, stop_if_abandoned
+from voice_stack.utils.queue_manager import Job, StepQueue
 from voice_stack.utils.scheduling import Kind
+from voice_stack.utils.steps import stop_if_abandoned
 
 pytestmark = pytest.mark.anyio
 
@@ -224,13 +225,41 @@ async def test_a_stop_refuses_what_waits_and_lets_finish_what_runs() -> None:
         yield 2
 
     with queue.job(blocker) as running, queue.job(numbers(1)) as waiting:
-        queue.refuse()
+        queue.drain()
         with pytest.raises(StoppingError):
             await anext(waiting)
         with pytest.raises(StoppingError), queue.job(numbers(1)):
             pass
         hold.set()
         assert await read_all(running) == [1, 2]
+    queue.close()
+
+
+async def test_while_draining_a_job_that_need_not_wait_is_served() -> None:
+    queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=4)
+    queue.drain()
+    with queue.job(numbers(3)) as job:
+        assert await read_all(job) == [0, 1, 2]
+    queue.close()
+
+
+async def test_abandoned_jobs_are_told_at_once_and_nobody_waits_for_a_step_that_hangs() -> None:
+    queue = StepQueue("test", max_active={Kind.LONG: 1}, max_waiting=4)
+    hold, entered = threading.Event(), threading.Event()
+
+    def hanging() -> Iterator[int]:
+        entered.set()
+        assert hold.wait(10)
+        yield 1
+
+    with queue.job(hanging) as running:
+        assert await asyncio.to_thread(entered.wait, 10)
+        queue.abandon()
+        with pytest.raises(StoppingError):
+            await anext(running)
+        with pytest.raises(StoppingError), queue.job(numbers(1)):
+            pass
+    hold.set()
     queue.close()
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from tests.support.doubling import Model
 from voice_stack.core.errors import EngineError
-from voice_stack.utils.queue_manager import StepQueue, Steps, run_alone
+from voice_stack.utils.queue_manager import StepQueue
+from voice_stack.utils.run_alone import run_alone
 from voice_stack.utils.scheduling import Kind
+from voice_stack.utils.steps import Steps
 
 
 @pytest.mark.anyio

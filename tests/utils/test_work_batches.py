@@ -12,8 +12,9 @@ import pytest
 from tests.support.doubling import Model
 from tests.support.serving import wait_until
 from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
-from voice_stack.utils.queue_manager import Job, StepQueue, Steps, stop_if_abandoned
+from voice_stack.utils.queue_manager import Job, StepQueue
 from voice_stack.utils.scheduling import Kind, Work
+from voice_stack.utils.steps import Steps, stop_if_abandoned
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ def create_engine(settings: Settings, asked_model: str | None = None) -> AsrEngi
         _require(settings.asr_engine, ["faster_whisper"], "asr")
         from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 
-        engine = partial(FasterWhisperEngine, decode=settings.asr_decode)
+        engine = partial(FasterWhisperEngine, decode=settings.asr_decode, sharers=settings.workers)
     else:
         # Speech is found with the model that ships inside faster-whisper.
         _require(settings.asr_engine, ["whisper", "faster_whisper"], "asr,whisper")

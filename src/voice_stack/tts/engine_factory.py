@@ -51,4 +51,5 @@ def create_engine(settings: Settings) -> TtsEngine:
         settings.tts_voice_dir,
         default_voice=settings.tts_default_voice,
         device=settings.tts_device,
+        sharers=settings.workers,
     )

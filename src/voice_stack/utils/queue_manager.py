@@ -1,54 +1,30 @@
 """Runs jobs made of blocking steps on worker threads, and their calls to a model in batches on lanes of their own.
 
-A job is an iterator: each ``next()`` does one step of work (decode a block of audio, synthesise a sentence) and gives a
-result, or ``None`` where it could be abandoned but has nothing to hand out yet, or a ``Work``: given for the first
-time it is put to the next batches, and the job goes on; given again, the job waits until it is done. Who is next is
-decided in scheduling.py. A job whose reader is slow gets no turn; a job that is abandoned is closed before its next
-step, and its work that is in no batch yet is dropped.
+What jobs are made of is in steps.py; who is next is decided in scheduling.py. A job whose reader is slow gets no turn;
+a job that is abandoned is closed before its next step, and its work that is in no batch yet is dropped.
 """
 
 import asyncio
 import contextvars
-import copy
 import logging
 import math
 import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from voice_stack.core.errors import EngineError, QueueFullError, StoppingError
+from voice_stack.core.errors import QueueFullError, StoppingError
 from voice_stack.utils.scheduling import Batch, Entry, Kind, Scheduler, Work
+from voice_stack.utils.steps import AbandonedError, Steps, abandoned_when, close_steps, let_go, run_works
 
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Steps: TypeAlias = Iterator[T | Work[Any] | None]
-
 TURN_S = 0.5
 """A job that gives no result keeps its turn for this long, in seconds."""
-
-_current: contextvars.ContextVar["Callable[[], bool] | None"] = contextvars.ContextVar("abandoned", default=None)
-
-
-class AbandonedError(Exception):
-    """Raised inside a step whose reader has left; nobody gets to see it."""
-
-
-def stop_if_abandoned() -> None:
-    """End the running step or batch where it stands if nobody waits for it any more; for what takes long.
-
-    Raises:
-        AbandonedError: the job was abandoned, or every job of the batch.
-    """
-    is_abandoned = _current.get()
-    if is_abandoned is not None and is_abandoned():
-        raise AbandonedError
 
 
 class Observer(Protocol):
@@ -149,6 +125,7 @@ class StepQueue:
         self._observer = observer
         self._changed = threading.Condition()
         self._scheduler = Scheduler(max_active, max_waiting=max_waiting, lanes=0)
+        self._draining = False
         self._refusing = False
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -215,23 +192,29 @@ class StepQueue:
                 self._observer.job_refused(kinds[0].value)
             raise
 
-    def refuse(self) -> None:
-        """Fail the jobs that wait and take no new ones; active jobs go on."""
+    def drain(self) -> None:
+        """Fail the jobs that wait; those that are active go on, and new ones are taken where they need not wait."""
         with self._changed:
-            self._refusing = True
+            self._draining = True
             waiting = list(self._scheduler.waiting)
             self._scheduler.waiting.clear()
         for job in waiting:
             _reader(job).end(_stopping())
 
-    def close(self, timeout_s: float = 30.0) -> None:
-        """Abandon every job and end the threads; waits for the steps and batches that are running."""
-        self.refuse()
+    def abandon(self) -> None:
+        """Fail every job and take no new ones; steps and batches that run are not waited for."""
+        self.drain()
         with self._changed:
-            self._closed = True
+            self._refusing = True
             for job in map(_reader, self._scheduler.active):
                 self._cancel(job)
                 job.end(_stopping())
+
+    def close(self, timeout_s: float = 30.0) -> None:
+        """Abandon every job and end the threads; waits for the steps and batches that are running."""
+        self.abandon()
+        with self._changed:
+            self._closed = True
             self._changed.notify_all()
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
@@ -258,6 +241,9 @@ class StepQueue:
                     raise _stopping()
                 if self._scheduler.admit(job, time.monotonic()):
                     self._told_started(job)
+                elif self._draining:
+                    self._leave(job)
+                    raise _stopping()
                 self._changed.notify_all()
         except QueueFullError:
             if self._observer is not None:
@@ -338,7 +324,7 @@ class StepQueue:
 
     def _turn(self, job: Job[Any]) -> tuple[bool, float]:
         """Give a job its turn; returns whether it has ended, and the seconds of audio that it gave."""
-        _current.set(lambda: job.cancelled)
+        abandoned_when(lambda: job.cancelled)
         turn_ends_at = time.monotonic() + TURN_S
         error: BaseException | None = None
         try:
@@ -359,10 +345,10 @@ class StepQueue:
         except StopIteration:
             pass
         except AbandonedError as caught:
-            _let_go(caught)
+            let_go(caught)
         except BaseException as caught:  # noqa: BLE001 - the reader gets it; the worker must live on
             error = caught
-            _let_go(caught)
+            let_go(caught)
         _close(job)
         job.end(error)
         return True, 0.0
@@ -398,7 +384,7 @@ class StepQueue:
         # What is logged on the way belongs to a request only where there is just one.
         context = jobs[0].context.copy() if len(jobs) == 1 else contextvars.Context()
         started_at = time.monotonic()
-        context.run(_run_works, batch.works, lambda: all(job.cancelled for job in jobs))
+        context.run(run_works, batch.works, lambda: all(job.cancelled for job in jobs))
         seconds = time.monotonic() - started_at
         with self._changed:
             self._scheduler.end_batch(batch, time.monotonic())
@@ -409,57 +395,6 @@ class StepQueue:
             self._changed.notify_all()
         if self._observer is not None:
             self._observer.batch_done(len(batch.works), sum(work.cost_s for work in batch.works), seconds)
-
-
-def _run_works(works: Sequence[Work[Any]], is_abandoned: Callable[[], bool] | None = None) -> None:
-    if is_abandoned is not None:
-        _current.set(is_abandoned)
-    try:
-        results = works[0].run([work.item for work in works])
-        for work, result in zip(works, results, strict=True):
-            work.finish(result)
-    except BaseException as error:  # noqa: BLE001 - those who wait get it; the lane must live on
-        _let_go(error)
-        for work in works:
-            work.fail(error if len(works) == 1 else _copy_of(error))
-
-
-def run_alone(steps: Steps[T], *, lanes: int = 1) -> Iterator[T | None]:
-    """Run a job's steps on this thread and its work on others, in batches of its own; for one who has no queue.
-
-    Args:
-        lanes: batches that may run at the same time.
-
-    Raises:
-        Exception: that of the steps, or of their work.
-    """
-    offered: deque[Work[Any]] = deque()
-    running: set[Future[None]] = set()
-
-    def feed() -> None:
-        running.difference_update([batch for batch in running if batch.done()])
-        while offered and len(running) < lanes:
-            alike = [work for work in offered if work.key == offered[0].key]
-            alike = alike[: min(alike[0].most, math.ceil(len(alike) / (lanes - len(running))))]
-            for work in alike:
-                offered.remove(work)
-            running.add(pool.submit(contextvars.copy_context().run, _run_works, alike))
-
-    try:
-        with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
-            for step in steps:
-                if not isinstance(step, Work):
-                    yield step
-                elif step.offered_at is None:
-                    step.offered_at = time.monotonic()
-                    offered.append(step)
-                else:
-                    while not step.done:
-                        feed()
-                        wait(running, return_when=FIRST_COMPLETED)
-                feed()
-    finally:
-        _close_steps(steps)
 
 
 def _reader(entry: Entry) -> Job[Any]:
@@ -473,34 +408,9 @@ def _close(job: Job[Any]) -> None:
     job.steps = None
     job.make_steps = _no_steps
     try:
-        _close_steps(steps)
+        close_steps(steps)
     except Exception:
         _logger.exception("a job failed while it was being closed")
-
-
-def _close_steps(steps: Steps[Any] | None) -> None:
-    close = getattr(steps, "close", None)
-    if close is not None:
-        close()
-
-
-def _let_go(error: BaseException) -> None:
-    """Drop what the frames of an error hold, hours of audio say; its traceback stays readable."""
-    link: BaseException | None = error
-    while link is not None:
-        traceback.clear_frames(link.__traceback__)
-        link = link.__cause__ or link.__context__
-
-
-def _copy_of(error: BaseException) -> BaseException:
-    """An error for one of several: to clear the frames that it came through must not end those of another's request."""
-    copied: BaseException
-    try:
-        copied = copy.copy(error)
-    except Exception:  # noqa: BLE001 - a class that cannot be made anew from its arguments
-        copied = EngineError(str(error))
-    copied.__cause__ = error
-    return copied
 
 
 def _no_steps() -> Iterator[Any]:

@@ -209,7 +209,7 @@ def test_speech_goes_on_while_its_voice_is_removed(engine: PiperEngine, folder: 
     assert list(speech) == []
 
 
-def test_the_folders_are_not_listed_more_than_once_a_second(
+def test_the_folders_are_not_listed_more_than_once_a_second_unless_asked(
     engine: PiperEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(piper, "_LOOK_EVERY_S", 3600)
@@ -218,6 +218,19 @@ def test_the_folders_are_not_listed_more_than_once_a_second(
     make_voice(folder, "en_US-ann-low")
 
     assert ids(engine) == before
+    engine.look_again()
+    assert "en_US-ann-low" in ids(engine)
+
+
+def test_processes_that_share_the_processors_make_fewer_sentences_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    steps = [
+        PiperEngine(ModelStore(tmp_path, offline=True), tmp_path, sharers=sharers).max_steps
+        for sharers in (1, 2, 4, 12, 20)
+    ]
+    assert steps == [4, 4, 3, 1, 1]
 
 
 def test_a_voice_tells_when_its_file_was_changed(engine: PiperEngine, folder: Path) -> None:

@@ -166,11 +166,11 @@ def test_a_voice_that_two_ask_for_at_once_is_loaded_once(tmp_path: Path, monkeyp
     loads: list[Path] = []
     both_ask = threading.Barrier(2)
 
-    def load(*args: Path, use_cuda: bool) -> PiperModel:
+    def load(*args: Path, use_cuda: bool, threads: int) -> PiperModel:
         loads.append(args[0])
         # Long enough for the other to ask as well.
         threading.Event().wait(0.05)
-        return load_model(*args, use_cuda=use_cuda)
+        return load_model(*args, use_cuda=use_cuda, threads=threads)
 
     def ask() -> None:
         both_ask.wait(10)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, AudioBlock, Segment, TranscribeOptions, Word
 from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
-from voice_stack.utils.queue_manager import stop_if_abandoned
 from voice_stack.utils.sentence_ends import CLOSERS, ENDS
+from voice_stack.utils.steps import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 _MOST_NEW = 220

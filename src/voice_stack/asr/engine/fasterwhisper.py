@@ -1,7 +1,6 @@
 """Whisper by faster-whisper (CTranslate2)."""
 
 import logging
-import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.models.store import ModelStore
 from voice_stack.utils.models.whisper import REPOSITORIES
-from voice_stack.utils.queue_manager import stop_if_abandoned
+from voice_stack.utils.processors import usable_cores
+from voice_stack.utils.steps import stop_if_abandoned
 
 _logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class FasterWhisperEngine(WindowedEngine):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         compute_type: CTranslate2's name of the arithmetic, or ``auto``: int8 on a CPU, float16 on CUDA.
         decode: ``batched``, or ``accurate`` for faster-whisper's own algorithm.
+        sharers: processes that share the processors with this one, itself included.
     """
 
     name = "faster-whisper"
@@ -53,9 +54,11 @@ class FasterWhisperEngine(WindowedEngine):
         compute_type: str = "auto",
         named_by_client: bool = False,
         decode: Literal["batched", "accurate"] = "batched",
+        sharers: int = 1,
     ) -> None:
         super().__init__(model, store, device=device, compute_type=compute_type, named_by_client=named_by_client)
         self._is_batched = decode == "batched"
+        self._sharers = sharers
         self._decoder: BatchDecoder | None = None
         self._lanes = 1
         self._model_bytes = 1
@@ -85,7 +88,7 @@ class FasterWhisperEngine(WindowedEngine):
         compute_type = self._compute_type
         if compute_type == "auto":
             compute_type = "float16" if kind == "cuda" else "int8"
-        lanes, threads = _plan(kind, _usable_cores())
+        lanes, threads = _plan(kind, usable_cores(self._sharers))
         try:
             self._model = WhisperModel(
                 str(folder),
@@ -216,13 +219,6 @@ def _plan(kind: str, cores: int) -> tuple[int, int]:
     # short and came while they were at it.
     at_once = 1 if cores < 2 else 2
     return at_once + 1, max(1, cores // at_once)
-
-
-def _usable_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
 
 
 def _is_turbo(name: str, folder: Path) -> bool:

@@ -14,7 +14,7 @@ from voice_stack.asr.engine.windowed import WindowedEngine, decode_in_turn
 from voice_stack.core.errors import EngineError, ModelLoadError
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 from voice_stack.utils.models.openai_whisper import find_checkpoint
-from voice_stack.utils.queue_manager import stop_if_abandoned
+from voice_stack.utils.steps import stop_if_abandoned
 
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BEST_OF = 5

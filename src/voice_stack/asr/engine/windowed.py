@@ -26,7 +26,7 @@ from voice_stack.asr.engine.word_times import snap_to_sound
 from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.vad import VadOptions, find_speech
 from voice_stack.utils.models.store import ModelStore
-from voice_stack.utils.queue_manager import run_alone
+from voice_stack.utils.run_alone import run_alone
 from voice_stack.utils.scheduling import Work
 from voice_stack.utils.speakable import has_speech
 

@@ -97,6 +97,9 @@ class TtsEngine(ABC):
     def voices(self) -> Sequence[Voice]:
         """The engine's own voices, in the order of preference; valid once loaded. May look at the disk."""
 
+    def look_again(self) -> None:  # noqa: B027 - most have nothing to look at
+        """Forget how the disk looked: ``voices`` is to see at once what has changed on it."""
+
     def max_chars(self, language: str) -> int | None:  # noqa: ARG002 - for engines that have a limit
         """The most characters that are spoken well at once in a language; None: any number."""
         return None

@@ -29,7 +29,7 @@ from voice_stack.core.errors import (
 from voice_stack.tts.engine.base import ANY_LANGUAGE, AudioChunk, Capabilities, SynthesisOptions, TtsEngine, Voice
 from voice_stack.utils.models.coqui import find_xtts
 from voice_stack.utils.models.store import ModelStore
-from voice_stack.utils.queue_manager import stop_if_abandoned
+from voice_stack.utils.steps import stop_if_abandoned
 
 if TYPE_CHECKING:
     from voice_stack.tts.engine.xtts_gpt import Sampling

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -17,6 +16,7 @@ from voice_stack.tts.engine.base import AudioChunk, Capabilities, SynthesisOptio
 from voice_stack.tts.engine.piper_voice import PiperModel, load_model
 from voice_stack.utils.models.piper import PIPER_FOLDER, PiperVoiceFiles, find_speakers, list_files
 from voice_stack.utils.models.store import ModelStore
+from voice_stack.utils.processors import usable_cores
 
 _logger = logging.getLogger(__name__)
 
@@ -59,19 +59,28 @@ class PiperEngine(TtsEngine):
         voice_dir: folder with ``.onnx`` files, each beside its ``.onnx.json``.
         default_voice: id or name of the voice to load first; None: the first one found.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        sharers: processes that share the processors with this one, itself included.
     """
 
     name = "piper"
     capabilities = Capabilities()
 
     def __init__(
-        self, store: ModelStore, voice_dir: Path, *, default_voice: str | None = None, device: str = "auto"
+        self,
+        store: ModelStore,
+        voice_dir: Path,
+        *,
+        default_voice: str | None = None,
+        device: str = "auto",
+        sharers: int = 1,
     ) -> None:
         self._store = store
         self._voice_dir = voice_dir
         self._default_voice = default_voice
         self._device = device
-        self.max_steps = min(MOST_STEPS, _processors())
+        cores = usable_cores(sharers)
+        self.max_steps = min(MOST_STEPS, cores)
+        self._threads = cores if sharers > 1 else 0
         self._loading = threading.Lock()  # so that no voice is loaded twice; taken before the other
         self._lock = threading.Lock()  # around all of the following
         self._listing: frozenset[tuple[str, int, int]] | None = None
@@ -127,6 +136,10 @@ class PiperEngine(TtsEngine):
                     self._look_again()
             return self._voices
 
+    def look_again(self) -> None:
+        with self._lock:
+            self._listing = None
+
     def synthesize(self, text: str, options: SynthesisOptions) -> Iterator[AudioChunk]:
         model, speaker = self._load_voice(options.voice.id)
         # Piper would read what stands in double brackets as phonemes.
@@ -177,7 +190,9 @@ class PiperEngine(TtsEngine):
             speaker = self._speaker(voice_id)
         files = speaker.model.files
         try:
-            model = load_model(files.model_path, files.config_path, use_cuda=self._device.startswith("cuda"))
+            model = load_model(
+                files.model_path, files.config_path, use_cuda=self._device.startswith("cuda"), threads=self._threads
+            )
         except Exception as error:
             raise ModelLoadError(f"The Piper voice {voice_id!r} cannot be loaded: {error}") from error
         _logger.info("loaded the voice %s", voice_id)
@@ -194,13 +209,6 @@ class PiperEngine(TtsEngine):
         if speaker is None:
             raise VoiceNotFoundError(f"The voice {quoted(voice_id)} is not here any more.", param="voice")
         return speaker
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def _choose_device(wanted: str, providers: Sequence[str]) -> str:

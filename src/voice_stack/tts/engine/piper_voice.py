@@ -102,8 +102,12 @@ class PiperModel:
         return inputs
 
 
-def load_model(model_path: Path, config_path: Path, *, use_cuda: bool) -> PiperModel:
-    """Load a model, in halves where it is to run on the processor and can be cut."""
+def load_model(model_path: Path, config_path: Path, *, use_cuda: bool, threads: int = 0) -> PiperModel:
+    """Load a model, in halves where it is to run on the processor and can be cut.
+
+    Args:
+        threads: of the second half; 0: as many as there are processors.
+    """
     from piper import PiperVoice
     from piper.config import PiperConfig
 
@@ -114,7 +118,7 @@ def load_model(model_path: Path, config_path: Path, *, use_cuda: bool) -> PiperM
     # The encoder is thousands of small nodes: a second thread gains a sixth, and two sentences at a time as much as
     # there are processors.
     encoder = _session(halves.encoder, threads=1)
-    return PiperModel(PiperVoice(session=encoder, config=config), halves, _session(halves.vocoder, threads=0))
+    return PiperModel(PiperVoice(session=encoder, config=config), halves, _session(halves.vocoder, threads=threads))
 
 
 def _session(model: bytes, *, threads: int) -> "InferenceSession":
