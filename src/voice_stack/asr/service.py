@@ -1,14 +1,22 @@
 """The speech to text service: engines, one queue, and how a request gets from an upload to a transcript."""
 
 import asyncio
+import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, closing
 from functools import partial
-from itertools import islice
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Protocol
 
-from voice_stack.asr.engine.base import AsrEngine, AudioBlock, Language, Position, Step, TranscribeOptions
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE_HZ,
+    AsrEngine,
+    AudioBlock,
+    Language,
+    Position,
+    Step,
+    TranscribeOptions,
+)
 from voice_stack.asr.engines import NamedEngines
 from voice_stack.asr.requests import resolve_options
 from voice_stack.asr.transcript import Transcript, TranscriptBuilder
@@ -16,16 +24,21 @@ from voice_stack.core.metrics import Stopwatch
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
-from voice_stack.utils.audio.decode import BLOCK_S, decode_audio
-from voice_stack.utils.audio.duration import declared_duration_s
+from voice_stack.utils.audio.isolation import declared_duration_isolated_s, decode_isolated, start_decoders
+from voice_stack.utils.audio.raw import decode_pcm
 from voice_stack.utils.generators import resumed
 from voice_stack.utils.models.store import ModelStore
-from voice_stack.utils.queue_manager import Job, Steps
+from voice_stack.utils.queue_manager import Job
 from voice_stack.utils.scheduling import Kind
 from voice_stack.utils.shared_work import SharedWork
+from voice_stack.utils.steps import Steps
 
-Decode: TypeAlias = Callable[[BinaryIO], Generator[AudioBlock, None, None]]
-"""Turns an upload into audio, in blocks of ``BLOCK_S`` seconds."""
+
+class Decode(Protocol):
+    """Turns an upload into audio of no more than ``max_s`` seconds, block by block."""
+
+    def __call__(self, source: BinaryIO, *, max_s: float) -> Generator[AudioBlock, None, None]: ...
+
 
 OPENAI_MODELS = (
     "whisper-1",
@@ -36,7 +49,7 @@ OPENAI_MODELS = (
 )
 """OpenAI's own model names: here they mean the configured model."""
 
-DETECT_BLOCKS = 1800 // BLOCK_S
+DETECT_S = 1800
 """How much of an upload detection looks at where it finds no speech."""
 
 KEPT_BYTES = 32 * 2**20
@@ -50,6 +63,9 @@ SHORT_S = 30.0
 
 WORKERS = 2
 """Uploads that are decoded, and searched for speech, at a time."""
+
+PROBES = 16
+"""Uploads that are asked for their length at a time, each in a process of its own."""
 
 _RAW_BYTES_PER_S = 32_000
 
@@ -73,9 +89,12 @@ class AsrService(EngineService):
             create_named, most=settings.asr_max_named_models, ttl_s=settings.model_ttl_s, is_busy=self.is_busy
         )
         self._store = ModelStore(settings.model_dir, offline=settings.hf_hub_offline)
+        self._max_audio_s = settings.max_audio_s or math.inf
+        self._probing = asyncio.Semaphore(PROBES)
         self.results = SharedWork(keep_s=settings.asr_keep_results_s, keep_bytes=KEPT_BYTES)
 
     def _load(self) -> None:
+        start_decoders()
         self._engine.load()
         self.queue.open_lanes(self._engine.lanes)
 
@@ -84,7 +103,12 @@ class AsrService(EngineService):
         self.queue.check_room(*((Kind.SHORT,) if is_small else (Kind.SHORT, Kind.LONG)))
 
     async def transcribe(
-        self, upload: BinaryIO, options: TranscribeOptions, *, model: str | None = None, decode: Decode = decode_audio
+        self,
+        upload: BinaryIO,
+        options: TranscribeOptions,
+        *,
+        model: str | None = None,
+        decode: Decode = decode_isolated,
     ) -> Transcript:
         """Transcribe an upload: any container and codec that FFmpeg reads, or what ``decode`` makes of it.
 
@@ -109,18 +133,24 @@ class AsrService(EngineService):
         return resumed(await anext(steps), steps)
 
     async def steps(
-        self, upload: BinaryIO, options: TranscribeOptions, *, model: str | None = None, decode: Decode = decode_audio
+        self,
+        upload: BinaryIO,
+        options: TranscribeOptions,
+        *,
+        model: str | None = None,
+        decode: Decode = decode_isolated,
     ) -> AsyncGenerator[Step, None]:
         """The same as ``transcribe``, as it comes; a reader that is slow slows the work down."""
         async with self._lend(model) as engine:
             options = resolve_options(options, engine, self._settings)
 
             def run() -> Steps[Step]:
-                return engine.shared_transcription(decode(upload), options)
+                with closing(decode(upload, max_s=self._max_audio_s)) as blocks:
+                    yield from engine.shared_transcription(blocks, options)
 
             watch = Stopwatch()
             heard_s = 0.0
-            kind = await asyncio.to_thread(_kind, upload)
+            kind = await self._kind(upload, decode)
             working: AbstractContextManager[Job[Step]] = self.queue.job(
                 partial(watch.timed, run), kind=kind, look_ahead=64, max_wait_s=self.max_wait_s
             )
@@ -131,7 +161,7 @@ class AsrService(EngineService):
                     yield step
             self.metrics.audio_done("in", heard_s, watch.seconds)
 
-    async def detect_language(self, upload: BinaryIO, *, decode: Decode = decode_audio) -> Language | None:
+    async def detect_language(self, upload: BinaryIO, *, decode: Decode = decode_isolated) -> Language | None:
         """Tell what is spoken in an upload, ahead of the transcriptions that wait; None where nobody can tell.
 
         Looks at no more than the first minutes that hold speech, and half an hour altogether.
@@ -143,8 +173,8 @@ class AsrService(EngineService):
         """
 
         def run() -> Steps[Language]:
-            with closing(decode(upload)) as blocks:
-                yield from self._engine.shared_detection(islice(blocks, DETECT_BLOCKS))
+            with closing(decode(upload, max_s=self._max_audio_s)) as blocks:
+                yield from self._engine.shared_detection(_beginning(blocks, DETECT_S))
 
         async with self.lifecycle.in_use():
             if not self._engine.capabilities.detect_language:
@@ -163,6 +193,15 @@ class AsrService(EngineService):
         found = [info.name for info in self._store.available() if info.kind == "whisper" and info.name not in names]
         return [*own, *(Model(id=name, created=own[0].created) for name in found)]
 
+    async def _kind(self, upload: BinaryIO, decode: Decode) -> Kind:
+        duration_s = None
+        if decode is not decode_pcm:
+            async with self._probing:
+                duration_s = await declared_duration_isolated_s(upload)
+        if duration_s is None:
+            duration_s = upload.seek(0, os.SEEK_END) / _RAW_BYTES_PER_S
+        return Kind.SHORT if duration_s <= SHORT_S else Kind.LONG
+
     @asynccontextmanager
     async def _lend(self, model: str | None) -> AsyncIterator[AsrEngine]:
         if model is None or model == self._engine.model or model in OPENAI_MODELS:
@@ -175,9 +214,10 @@ class AsrService(EngineService):
             yield engine
 
 
-def _kind(upload: BinaryIO) -> Kind:
-    duration_s = declared_duration_s(upload)
-    if duration_s is None:
-        duration_s = upload.seek(0, os.SEEK_END) / _RAW_BYTES_PER_S
-    upload.seek(0)
-    return Kind.SHORT if duration_s <= SHORT_S else Kind.LONG
+def _beginning(blocks: Iterable[AudioBlock], seconds: float) -> Iterator[AudioBlock]:
+    samples = 0
+    for block in blocks:
+        yield block
+        samples += block.size
+        if samples >= seconds * SAMPLE_RATE_HZ:
+            return

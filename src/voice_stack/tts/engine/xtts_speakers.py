@@ -3,10 +3,10 @@
 import hashlib
 import logging
 import os
-import tempfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voice_stack.tts.engine.base import VoiceSample
-from voice_stack.utils.audio.decode import decode_audio
+from voice_stack.utils.audio.isolation import decode_isolated
+from voice_stack.utils.temporary import sweep, written
 
 _logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class SpeakerCache:
         self._model = model
         self._model_id = model_id
         self._folder = folder
+        sweep(folder)
         self._speakers: OrderedDict[str, Speaker] = OrderedDict()
 
     def speaker(self, samples: Sequence[VoiceSample]) -> Speaker:
@@ -117,18 +119,12 @@ class SpeakerCache:
     def _write(self, key: str, speaker: Speaker) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
-                try:
-                    np.savez(
-                        file,
-                        conditioning=speaker.conditioning.float().cpu().numpy(),
-                        embedding=speaker.embedding.float().cpu().numpy(),
-                    )
-                    file.close()
-                    Path(file.name).replace(self._path(key))
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            arrays = {
+                "conditioning": speaker.conditioning.float().cpu().numpy(),
+                "embedding": speaker.embedding.float().cpu().numpy(),
+            }
+            with written(self._folder, lambda file: np.savez(file, **arrays)) as temporary:
+                temporary.replace(self._path(key))
             self._prune()
         except OSError as error:
             _logger.warning("a speaker cannot be kept in %s and will be computed again: %s", self._folder, error)
@@ -143,8 +139,8 @@ class SpeakerCache:
 def _decode(path: Path, most_s: int) -> NDArray[np.float32]:
     blocks: list[NDArray[np.float32]] = []
     wanted = most_s * SAMPLE_RATE_HZ
-    with path.open("rb") as source:
-        for block in decode_audio(source, sample_rate_hz=SAMPLE_RATE_HZ):
+    with path.open("rb") as source, closing(decode_isolated(source, sample_rate_hz=SAMPLE_RATE_HZ)) as decoding:
+        for block in decoding:
             blocks.append(block)
             wanted -= block.size
             if wanted <= 0:

@@ -11,15 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.core.errors import InvalidAudioError
-from voice_stack.utils.audio.decode import decode_audio
-from voice_stack.utils.audio.ffmpeg import AV_ERRORS
+from voice_stack.utils.audio.isolation import declared_rate_isolated_hz, decode_isolated
 from voice_stack.utils.audio.pcm import float_to_int16
-from voice_stack.utils.audio.source import UntilClosed
 
 MIN_DURATION_S = 2.0
 MAX_DURATION_S = 120.0
@@ -37,9 +34,6 @@ _SPEECH_RANGE_DB = 25.0  # from the loud vowels down to what still counts as spe
 _DIGITAL_SILENCE_DBFS = -80.0  # padding and noise gates: it tells nothing of the room
 _FLAT_TOP = 0.995  # of the highest sample
 _PARAM = "audio_sample"
-
-# A stream of an unknown codec lacks the attribute.
-_NO_RATE: tuple[type[Exception], ...] = (*AV_ERRORS, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -89,11 +83,11 @@ def decode_recording(source: BinaryIO, *, param: str = _PARAM) -> Recording:
     Raises:
         InvalidAudioError: it cannot be decoded, or is too long.
     """
-    rate_hz = min(max(_declared_rate_hz(source), _MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
     blocks: list[NDArray[np.int16]] = []
     samples = 0
     try:
-        with closing(decode_audio(source, sample_rate_hz=rate_hz)) as decoding:
+        rate_hz = min(max(declared_rate_isolated_hz(source), _MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
+        with closing(decode_isolated(source, sample_rate_hz=rate_hz)) as decoding:
             for block in decoding:
                 blocks.append(float_to_int16(block))
                 samples += len(block)
@@ -186,17 +180,6 @@ def _clipped(samples: NDArray[np.int16]) -> float:
     for on_top in (samples >= _FLAT_TOP * int(samples.max()), samples <= _FLAT_TOP * int(samples.min())):
         flat += np.count_nonzero(on_top[2:] & on_top[1:-1] & on_top[:-2])
     return flat / len(samples)
-
-
-def _declared_rate_hz(source: BinaryIO) -> int:
-    source.seek(0)
-    try:
-        # What is opened may name other files and addresses: none of them is.
-        with av.open(UntilClosed(source), "r", container_options={"protocol_whitelist": "none"}) as container:
-            return max((stream.sample_rate or 0 for stream in container.streams.audio), default=0)
-    except _NO_RATE:
-        # Decoding says what is wrong with it.
-        return 0
 
 
 def _unfit(message: str) -> InvalidAudioError:

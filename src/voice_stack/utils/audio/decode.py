@@ -1,8 +1,9 @@
 """Decode any file that FFmpeg's libraries read to mono float32."""
 
 import io
+import math
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import BinaryIO
@@ -29,12 +30,17 @@ BLOCK_S = 20
 _LEAST_RATE_HZ = 1_000
 _MOST_RATE_HZ = 768_000
 
+# FLAC's largest block at the least rate.
+_MOST_PACKET_S = 65.535
+
 # A playlist or concat script may name files of this machine or addresses in its network. No protocol is called
 # "none", so nothing but the source is ever opened.
 _OPEN_OPTIONS = {"protocol_whitelist": "none"}
 
 
-def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator[NDArray[np.float32], None, None]:
+def decode_audio(
+    source: BinaryIO, *, sample_rate_hz: int = 16_000, max_s: float = math.inf
+) -> Generator[NDArray[np.float32], None, None]:
     """Yield the audio of a file as mono float32 samples in [-1, 1], in blocks of 20 s (the last is shorter).
 
     ``source`` is a seekable binary file; it is read from its start and stays open. Of several audio streams the
@@ -42,10 +48,10 @@ def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator
     Time 0 is the start of the file: where the sound of a film sets in later, or has gaps, there is silence
     (``Timeline`` says when). Closing the generator releases everything.
 
-    Raises ``InvalidAudioError`` where the file is empty, is not media, holds no audio, or was cut off. That it
-    was cut off shows only at its end: earlier blocks have been yielded by then.
+    Raises ``InvalidAudioError`` where the file is empty, is not media, holds no audio, lasts for more than ``max_s``
+    seconds, or was cut off. The last two may show only later: earlier blocks have been yielded by then.
     """
-    with closing(_blocks(source, sample_rate_hz)) as blocks:
+    with closing(_blocks(source, sample_rate_hz, max_s)) as blocks:
         while True:
             try:
                 block = next(blocks, None)
@@ -58,18 +64,24 @@ def decode_audio(source: BinaryIO, *, sample_rate_hz: int = 16_000) -> Generator
             yield block
 
 
-def _blocks(source: BinaryIO, sample_rate_hz: int) -> Generator[NDArray[np.float32], None, None]:
+def _blocks(source: BinaryIO, sample_rate_hz: int, max_s: float) -> Generator[NDArray[np.float32], None, None]:
     block_samples = BLOCK_S * sample_rate_hz
     pieces: list[NDArray[np.float32]] = []
-    waiting = 0
+    waiting = samples = 0
     empty = True
     with _open(source) as container:
         stream = _audio_stream(container)
+        declared_s = (container.duration or 0) / av.time_base
+        if declared_s > max_s and _has_packets_for(max_s, source):
+            raise too_long(max_s)
         completeness = Completeness(source, container, stream)
         timeline = Timeline(container, stream, file_bytes=container.size)
         for piece in _resampled(_mono(_frames(container, stream, completeness), timeline), sample_rate_hz):
             pieces.append(piece)
             waiting += len(piece)
+            samples += len(piece)
+            if samples > max_s * sample_rate_hz:
+                raise too_long(max_s)
             while waiting >= block_samples:
                 joined = np.concatenate(pieces)
                 yield bounded(joined[:block_samples])
@@ -213,6 +225,37 @@ def _joined(pieces: Iterable[NDArray[np.float32]], *, at_least: int) -> Iterator
             waiting, samples = [], 0
     if waiting:
         yield np.concatenate(waiting)
+
+
+def _has_packets_for(seconds: float, source: BinaryIO) -> bool:
+    """Whether a file that declares more than that holds it, too: a header may be wrong.
+
+    To look at packets is quick, and to decode those of a small file may not be: a few bytes of FLAC can be a minute
+    of silence.
+    """
+    position = source.tell()
+    found_s = before_s = 0.0
+    with suppress(*AV_ERRORS), _open(source) as container:
+        for packet in container.demux(_audio_stream(container)):
+            # FLAC's have a time only. One that lies must not count for more than a packet can hold.
+            time_s = before_s if packet.pts is None else float(packet.pts * packet.time_base)
+            duration_s = float((packet.duration or 0) * packet.time_base)
+            found_s += max(duration_s, min(time_s - before_s, _MOST_PACKET_S))
+            before_s = time_s
+            if found_s > seconds:
+                break
+    source.seek(position)
+    return found_s > seconds
+
+
+def too_long(max_s: float) -> InvalidAudioError:
+    """The error for audio of more than ``max_s`` seconds."""
+    return InvalidAudioError(
+        f"The audio is longer than {max_s:g} s, which is the most that this service takes (MAX_AUDIO_S). "
+        "Send it in parts.",
+        param="file",
+        code="audio_too_long",
+    )
 
 
 def _invalid(message: str) -> InvalidAudioError:

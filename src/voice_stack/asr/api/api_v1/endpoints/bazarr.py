@@ -18,7 +18,7 @@ from voice_stack.asr.subtitles.files import MEDIA_TYPES, SUBTITLES, FileFormat
 from voice_stack.core.disconnect import unless_disconnected
 from voice_stack.core.errors import InvalidAudioError, InvalidRequestError
 from voice_stack.core.models_api import ModelList
-from voice_stack.utils.audio.decode import decode_audio
+from voice_stack.utils.audio.isolation import decode_isolated
 from voice_stack.utils.audio.raw import decode_pcm
 from voice_stack.utils.language.whisper import LANGUAGE_NAMES
 
@@ -52,7 +52,12 @@ async def status() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@_router.post("/asr", summary="Subtitles of an upload")
+@_router.post(
+    "/asr",
+    summary="Subtitles of an upload",
+    response_class=Response,
+    responses={200: {"content": {media_type.partition(";")[0]: {} for media_type in MEDIA_TYPES.values()}}},
+)
 async def asr(
     request: Request,
     service: Service,
@@ -118,7 +123,7 @@ for _router_of_address in (at_root, below_bazarr):
 
 
 def _decoder(encode: bool) -> Decode:
-    return decode_audio if encode else decode_pcm
+    return decode_isolated if encode else decode_pcm
 
 
 def _digest(upload: BinaryIO) -> str:

@@ -10,14 +10,19 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from voice_stack.asr.api.api_v1.chunking import chunking
 from voice_stack.asr.engine.base import Segment, Step, TranscribeOptions
 from voice_stack.asr.formats import render
-from voice_stack.asr.schemas.openai import TranscriptTextDelta, TranscriptTextDone
+from voice_stack.asr.schemas.openai import (
+    TranscriptionJson,
+    TranscriptionVerbose,
+    TranscriptTextDelta,
+    TranscriptTextDone,
+)
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.subtitles.files import SUBTITLES
 from voice_stack.asr.transcript import TranscriptBuilder
 from voice_stack.core.disconnect import unless_disconnected
 from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.models_api import Model, models_router
-from voice_stack.core.sse import event_stream
+from voice_stack.core.sse import EVENTS, event_stream
 from voice_stack.utils.audio.vad import VadOptions
 
 
@@ -45,8 +50,19 @@ Keywords = Annotated[list[str] | None, Form(alias="keywords[]", description="wor
 Hotwords = Annotated[str | None, Form(description="words to expect, separated by commas")]
 Granularity = Literal["word", "segment"]
 
+_TEXT = {"schema": {"type": "string"}}
 
-@router.post("/audio/transcriptions", summary="Transcribe audio in its own language")
+
+@router.post(
+    "/audio/transcriptions",
+    summary="Transcribe audio in its own language",
+    responses={
+        200: {
+            "model": TranscriptionJson | TranscriptionVerbose,
+            "content": {"text/plain": _TEXT, "text/event-stream": EVENTS},
+        }
+    },
+)
 async def create_transcription(
     request: Request,
     service: Service,
@@ -91,7 +107,11 @@ async def create_transcription(
     )
 
 
-@router.post("/audio/transcriptions/verbose", summary="The same, always verbose_json with segments and words")
+@router.post(
+    "/audio/transcriptions/verbose",
+    summary="The same, always verbose_json with segments and words",
+    responses={200: {"model": TranscriptionVerbose}},
+)
 async def create_verbose_transcription(
     request: Request,
     service: Service,
@@ -119,7 +139,11 @@ async def create_verbose_transcription(
     )
 
 
-@router.post("/audio/translations", summary="Translate speech of any language to English text")
+@router.post(
+    "/audio/translations",
+    summary="Translate speech of any language to English text",
+    responses={200: {"model": TranscriptionJson | TranscriptionVerbose, "content": {"text/plain": _TEXT}}},
+)
 async def create_translation(
     request: Request,
     service: Service,
