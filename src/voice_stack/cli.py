@@ -5,14 +5,14 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from pydantic import ValidationError
 
 from voice_stack import __version__
 from voice_stack.core.errors import ConfigurationError, InvalidRequestError, VoiceStackError
 from voice_stack.core.logging import setup_logging
-from voice_stack.core.process import fail
+from voice_stack.core.process import fail, leave
 from voice_stack.core.server import serve
 from voice_stack.core.settings import Service, Settings, load_settings
 from voice_stack.utils.audio.formats import AUDIO_FORMATS
@@ -27,12 +27,12 @@ SEEDS = 2**63
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    args = _parser().parse_args(argv)
+    args = command_parser().parse_args(argv)
     try:
         settings = load_settings()
         setup_logging(settings.log_level, settings.log_format)
         if args.command in get_args(Service):
-            return _serve(args, settings)
+            _serve(args, settings)
         if args.command == "transcribe":
             return _transcribe(args, settings)
         if args.command in {"say", "voices"}:
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="voice-stack",
         description="Self-hosted speech to text and text to speech behind the OpenAI audio API.",
@@ -57,9 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         service = commands.add_parser(name, help=f"serve {what}", description=f"Serve {what}.")
         service.add_argument("--host", help=f"address to listen on (default: {name.upper()}_HOST)")
         service.add_argument("--port", type=int, help=f"port to listen on (default: {name.upper()}_PORT)")
-        service.add_argument(
-            "--workers", type=int, default=1, help="processes, each with a model of its own (default: 1)"
-        )
+        service.add_argument("--workers", type=int, help="processes, each with a model of its own (default: WORKERS)")
         service.add_argument("--reload", action="store_true", help="restart when the source changes (for development)")
     _add_transcribe(commands.add_parser("transcribe", help="write subtitles or text of files and folders"))
     _add_say(commands.add_parser("say", help="speak a text into a file"))
@@ -185,7 +184,7 @@ def _transcribe(args: argparse.Namespace, settings: Settings) -> int:
         overwrite=args.overwrite,
         quiet=args.quiet,
     )
-    return transcribe_files(args.paths, _changed(settings, "--model", asr_model=args.model), options)
+    return transcribe_files(args.paths, _changed(settings, "--model", asr_model=args.model, workers=1), options)
 
 
 def _speech(args: argparse.Namespace, settings: Settings) -> int:
@@ -201,7 +200,7 @@ def _speech(args: argparse.Namespace, settings: Settings) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files and of speakers may hold what the terminal's encoding does not.
         sys.stdout.reconfigure(errors="backslashreplace")
-    settings = _changed(settings, "--model", tts_engine=args.engine, tts_model=args.model)
+    settings = _changed(settings, "--model", tts_engine=args.engine, tts_model=args.model, workers=1)
     if args.command == "voices":
         return list_voices(settings, as_json=args.json)
     target, audio_format = choose_output(args.output, args.format, args.file)
@@ -218,12 +217,11 @@ def _speech(args: argparse.Namespace, settings: Settings) -> int:
     return say_text(read_text(args.text, args.file), settings, options)
 
 
-def _serve(args: argparse.Namespace, settings: Settings) -> int:
+def _serve(args: argparse.Namespace, settings: Settings) -> NoReturn:
     name: Service = args.command
-    if args.workers < 1:
-        raise ConfigurationError("--workers: give 1 or more")
     settings = _changed(settings, "--port", **{f"{name}_host": args.host, f"{name}_port": args.port})
-    return serve(name, settings, workers=args.workers, reload=args.reload)
+    settings = _changed(settings, "--workers", workers=args.workers)
+    leave(serve(name, settings, reload=args.reload))
 
 
 def _changed(settings: Settings, option: str, **changes: object) -> Settings:

@@ -182,6 +182,15 @@ async def test_stopping_during_a_reload_ends_the_wait_and_an_idle_service_stays_
         assert (life.state, engine.unloads) == (State.STOPPING, 1)
 
 
+async def test_stopping_leaves_a_model_that_is_there_to_those_who_are_still_sending() -> None:
+    engine = FakeTtsEngine()
+    async with living(engine, ttl_s=0) as life:
+        await life.ready()
+        life.stop()
+        async with life.in_use():
+            assert (life.state, engine.unloads) == (State.STOPPING, 0)
+
+
 async def test_stopping_during_the_unload_refuses_who_comes() -> None:
     leaving = Gate(opened=False)
     engine = FakeTtsEngine(unload_gate=leaving)

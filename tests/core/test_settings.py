@@ -96,6 +96,11 @@ def test_variables_that_container_platforms_inject_are_no_settings(monkeypatch: 
     load_settings(None)
 
 
+def test_where_coqui_keeps_its_models_is_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_HOME", "/models")
+    load_settings(None)
+
+
 def test_keys_are_shown_neither_in_errors_nor_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "very-secret")
     assert "very-secret" not in repr(load_settings(None))

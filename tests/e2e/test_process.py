@@ -16,6 +16,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.support.counts import total
 from tests.support.serving import ServiceProcess, free_port, service_process, wait_until
 from tests.support.speech import decode, wav_bytes
 
@@ -176,9 +177,14 @@ def test_a_request_that_outlasts_the_grace_is_told_that_the_service_stops(tmp_pa
 def test_several_workers_share_the_port_and_stop_together(tmp_path: Path, model_dir: Path) -> None:
     env = {"MODEL_DIR": str(model_dir)}
     with service_process("tts", tmp_path, env=env, args=("--workers", "2")) as service:
-        wait_until(lambda: service.log.count("loaded the voice") == 2, 60)
+        wait_until(lambda: service.log.count("the model is ready") == 2, 60)
         for _ in range(4):
             assert httpx.post(f"{service.base_url}/v1/audio/speech", json=SPEECH).status_code == 200
+        told = httpx.get(f"{service.base_url}/metrics").text
+        assert total(told, "http_requests_total", status="200", outcome="ok") == 4
+        assert total(told, "http_request_duration_seconds_count") == 4
+        assert total(told, "audio_seconds_total") > 3
+        assert (total(told, "queue_depth"), total(told, "queue_active_jobs")) == (0, 0)
     assert service.log.count("Application shutdown complete") == 2
     assert "Traceback" not in service.log
 

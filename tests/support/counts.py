@@ -13,6 +13,15 @@ def samples_in(text: str) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
+def total(text: str, name: str, **labels: str) -> float:
+    """The sum of the samples of one of our metrics that have these labels."""
+    return sum(
+        sample.value
+        for sample in samples_in(text)
+        if sample.name == f"voice_stack_{name}" and labels.items() <= sample.labels.items()
+    )
+
+
 class CountWatch:
     """Tells which counts have moved, and by how much."""
 

@@ -121,13 +121,15 @@ def service_process(
     args: Sequence[str] = (),
     ready: bool = True,
     python: Path = Path(sys.executable),
+    module: str = "voice_stack",
+    port: int | None = None,
 ) -> Iterator[ServiceProcess]:
     """Run ``voice-stack NAME`` on a free port with ``folder`` as its working directory."""
-    port = free_port()
+    port = port or free_port()
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [str(python), "-m", "voice_stack", name, "--host", "127.0.0.1", "--port", str(port), *args],
+            [str(python), "-m", module, name, "--host", "127.0.0.1", "--port", str(port), *args],
             cwd=folder,
             env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
             stdout=log,

@@ -300,3 +300,16 @@ async def test_more_than_a_speech_request_may_hold_fits_into_a_recording(
         assert (await client.post(VOICES, **form("anna", fox))).status_code == 200
         too_long = {"model": "tts-1", "voice": "alloy", "input": "word " * 20_000}
         assert (await client.post("/v1/audio/speech", json=too_long)).status_code == 413
+
+
+async def test_what_a_killed_process_left_of_uploads_is_gone_when_the_service_has_started(
+    make_settings: SettingsFactory,
+) -> None:
+    settings = make_settings()
+    name = f".{'0123456789abcdef' * 2}.partial"
+    left = [settings.tts_voice_dir / name, settings.tts_voice_dir / ".consents" / name]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half of a recording")
+    async with client_of(create_app(settings, CloningEngine())):
+        assert not [path for path in left if path.exists()]

@@ -29,7 +29,7 @@ def create_app(settings: Settings, engine: AsrEngine | None = None) -> FastAPI:
         openai.router,
         body_limit=limit,
         at_root=(bazarr.at_root, bazarr.below_bazarr),
-        open_paths=bazarr.STATUS_PATHS,
+        status_paths=bazarr.STATUS_PATHS,
         # Not Bazarr's: a twin of what is in work joins it, and what was made before is there at once.
         queued_paths=("/audio/transcriptions", "/audio/transcriptions/verbose", "/audio/translations"),
     )

@@ -7,6 +7,8 @@
     ├── NotFoundError                   404  code not_found
     │   ├── ModelNotFoundError          404  code model_not_found
     │   └── VoiceNotFoundError          404  code voice_not_found
+    ├── ForbiddenError                  403  code forbidden
+    ├── StalledError                    408  code request_stalled
     ├── ConflictError                   409  code conflict
     ├── UploadTooLargeError             413  code upload_too_large
     ├── UnavailableError                503  Retry-After
@@ -14,6 +16,7 @@
     │   ├── StoppingError               503  code stopping
     │   ├── ModelLoadError              503  code model_unavailable
     │   └── DeviceLostError             503  code device_lost
+    ├── DeadlineError                   504  code deadline_exceeded
     ├── EngineError                     500  code engine_error
     └── ConfigurationError              never sent: the process ends with exit code 2
 
@@ -98,6 +101,22 @@ class VoiceNotFoundError(NotFoundError):
     code = "voice_not_found"
 
 
+class ForbiddenError(VoiceStackError):
+    """A web page of a foreign origin asks, or the service is addressed by a name that is not its own."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden"
+
+
+class StalledError(VoiceStackError):
+    """The client did not send the rest of its request."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_stalled"
+
+
 class ConflictError(VoiceStackError):
     """What the request would make or remove stands against what is there."""
 
@@ -152,6 +171,18 @@ class DeviceLostError(UnavailableError):
     """The GPU failed in a way that this process cannot recover from; the service starts anew."""
 
     code = "device_lost"
+
+
+class DeadlineError(VoiceStackError):
+    """The request took longer than ``MAX_REQUEST_S``."""
+
+    status = 504
+    code = "deadline_exceeded"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        # OpenAI's SDK would send it again twice, which would take as long.
+        return {"x-should-retry": "false"}
 
 
 class EngineError(VoiceStackError):

@@ -63,6 +63,7 @@ class Lifecycle:
         self._waiting = 0
         self._users = 0  # those that wait for it included
         self._was_loaded = False
+        self._serves_on = False  # where it stops
         self._attempt: asyncio.Future[VoiceStackError | None] | None = None
         self._unloading: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -122,7 +123,8 @@ class Lifecycle:
             self._arm()
 
     def stop(self) -> None:
-        """From now on requests are refused; those waiting for the model are, too."""
+        """From now on requests are refused that would have to wait for the model; those that wait for it are, too."""
+        self._serves_on = self._serves_on or self.state is State.READY
         self.state = State.STOPPING
         self._disarm()
         if self._attempt is not None and not self._attempt.done():
@@ -143,7 +145,7 @@ class Lifecycle:
         self._check(error)
 
     def _check(self, error: VoiceStackError | None) -> None:
-        if self.state is State.STOPPING:
+        if self.state is State.STOPPING and not self._serves_on:
             raise StoppingError("The service is stopping; try again in a moment.")
         if error is not None:
             raise ModelLoadError(f"The model is not available: {error}", retry_after_s=RETRY_S)

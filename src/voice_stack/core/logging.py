@@ -1,18 +1,31 @@
-"""Text or JSON log lines, each with the id of the request it belongs to."""
+"""Text or JSON log lines, each with the id of the request it belongs to.
+
+What clients send is nowhere in the log above DEBUG. The messages of errors may hold it, whoever raised them: of what
+fails in a request only the types and the places are told.
+"""
 
 import contextvars
 import json
 import logging
 import re
 import sys
+import textwrap
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, Literal
+
+from voice_stack.core.errors import DeadlineError, UnavailableError
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 """Id of the request that is being served; work handed to another thread runs in a copy of the context."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Those that break lines or turn the writing around are more than the control characters.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_NO_REQUEST = "-"
+# These tell of requests when their ids are known no more.
+_OF_REQUESTS = frozenset({"uvicorn.error", "asyncio"})
+_HIDDEN = "(what it says may be a client's: LOG_LEVEL=DEBUG shows it)"
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "color_message"}
 
 
@@ -22,7 +35,8 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
     Fields given as ``extra=`` become ``key=value`` pairs in text and members of the object in JSON.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    verbose = level == "DEBUG"
+    handler.setFormatter(JsonFormatter(verbose=verbose) if log_format == "json" else TextFormatter(verbose=verbose))
     handler.addFilter(add_request_id)
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -35,6 +49,8 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
         logger.propagate = True
     # The access line is ours (core/middleware.py): it knows the request id and is written when the answer has ended.
     logging.getLogger("uvicorn.access").disabled = True
+    # Of a WebSocket uvicorn tells the address with its query, whatever the setting for access lines.
+    logging.getLogger("uvicorn.error").addFilter(_is_no_access_line)
     for chatty in (
         "httpx",
         "httpx2",
@@ -43,14 +59,35 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
         "filelock",
         "faster_whisper",
         "piper",
-        "multipart",
-        "python_multipart",
     ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for talebearer in ("multipart", "python_multipart"):
+        # Its warnings quote what it cannot read.
+        logging.getLogger(talebearer).setLevel(logging.WARNING if level == "DEBUG" else logging.CRITICAL)
 
 
-class TextFormatter(logging.Formatter):
-    """``2026-01-31 12:00:00.123 INFO [request id] logger: message key=value``."""
+class _Formatter(logging.Formatter):
+    """Args:
+    verbose: show what errors say, whatever they are.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        super().__init__()
+        self._verbose = verbose
+
+    def error_of(self, record: logging.LogRecord) -> str | None:
+        """The error that a record tells of, with its traceback."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return None
+        in_request = getattr(record, "request_id", _NO_REQUEST) != _NO_REQUEST or record.name in _OF_REQUESTS
+        if self._verbose or not in_request:
+            return "".join(traceback.format_exception(error))
+        return "".join(_without_messages(error))
+
+
+class TextFormatter(_Formatter):
+    """``2026-01-31 12:00:00.123 INFO [request id] logger: message key=value``, and indented lines of a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
@@ -60,13 +97,13 @@ class TextFormatter(logging.Formatter):
             f"{moment}.{int(record.msecs):03d} {record.levelname} [{id_}] {record.name}: {record.getMessage()}{fields}"
         )
         # A client must not be able to forge a line of the log, or to send commands to a terminal that shows it.
-        line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+        line = _printable(line)
+        if error := self.error_of(record):
+            line += "\n" + textwrap.indent(_printable(error, keep="\n").rstrip("\n"), "    ", lambda _: True)
         return line
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line: time (ISO 8601, UTC), level, logger, request_id, message and the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -79,8 +116,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_extra(record),
         }
-        if record.exc_info:
-            entry["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        if error := self.error_of(record):
+            entry["exception"] = error
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
@@ -88,6 +125,31 @@ def add_request_id(record: logging.LogRecord) -> bool:
     """A filter for handlers: gives each record the id of the request it belongs to."""
     record.request_id = request_id.get()
     return True
+
+
+def _printable(text: str, *, keep: str = "") -> str:
+    return _CONTROL.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+def _without_messages(error: BaseException) -> Iterator[str]:
+    """The lines of a traceback, without those that hold what the errors say."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _without_messages(before)
+        yield f"\nand {'because of it' if error.__cause__ else 'then'}:\n\n"
+    if error.__traceback__ is not None:
+        yield "Traceback (most recent call last):\n"
+        yield from traceback.format_tb(error.__traceback__)
+    message = _HIDDEN
+    if isinstance(error, (UnavailableError, DeadlineError)):
+        message = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        message = error.strerror
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {message}\n"
+
+
+def _is_no_access_line(record: logging.LogRecord) -> bool:
+    return '"WebSocket' not in str(record.msg)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,13 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voice_stack.core.errors import StoppingError, UploadTooLargeError, VoiceStackError
+from voice_stack.core.errors import InvalidRequestError, StoppingError, UploadTooLargeError, VoiceStackError
 from voice_stack.core.logging import request_id
 from voice_stack.core.metering import PROBE_PATHS
+from voice_stack.core.metrics import OTHER
 from voice_stack.core.responses import error_response
 
 _logger = logging.getLogger(__name__)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+_SHOWN_CHARS = 200
 
 DRAIN_S = 20.0
 """How long the rest of a refused upload is read and thrown away, so that the client gets to read the answer.
@@ -29,10 +32,16 @@ Then the connection is closed.
 
 
 class RequestContextMiddleware:
-    """Gives each request an id, logs its end, and turns an unexpected error into a 500 without a traceback."""
+    """Gives each request an id, logs its end, and turns an unexpected error into a 500 without a traceback.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        template_of: the template of a path, or ``OTHER``. The log tells the template: what stands in its place, such
+            as the name of a voice, is the client's.
+    """
+
+    def __init__(self, app: ASGIApp, *, template_of: Callable[[str], str]) -> None:
         self._app = app
+        self._template_of = template_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +75,7 @@ class RequestContextMiddleware:
                 await error_response(error)(scope, receive, send_with_id)
             raise
         except Exception:
-            _logger.exception("unexpected error", extra={"path": scope["path"]})
+            _logger.exception("unexpected error", extra={"path": self._shown(scope["path"])})
             if status:
                 # Half an answer has left: only a broken transfer tells the client that it is not whole.
                 raise
@@ -78,11 +87,21 @@ class RequestContextMiddleware:
                 level,
                 "%s %s %s",
                 scope["method"],
-                scope["path"],
+                self._shown(scope["path"]),
                 status if ended else f"{status or 'no answer'} (client left or transfer broken)",
-                extra={"duration_ms": round((time.perf_counter() - started_at) * 1000)},
+                extra={"duration_ms": round((time.perf_counter() - started_at) * 1000), "client": _client(scope)},
             )
             request_id.reset(token)
+
+    def _shown(self, path: str) -> str:
+        template = self._template_of(path)
+        return path[:_SHOWN_CHARS] if template is OTHER else template
+
+
+def _client(scope: Scope) -> str:
+    """The address that a request came from; behind a proxy in ``FORWARDED_ALLOW_IPS``, that of the proxy's client."""
+    client = scope.get("client")
+    return str(client[0]) if client else "-"
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,13 @@ class BodyLimitMiddleware:
             await send(message)
 
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy may go by the one and the server by the other: what follows would be another request to only one.
+            error = InvalidRequestError("A request has a Content-Length or a Transfer-Encoding, not both.")
+            response = error_response(error)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send_then_drain)
+            return
         declared = headers.get("content-length", "")
         body.expects_continue = headers.get("expect", "").lower() == "100-continue"
         if declared.isdigit() and int(declared) > limit.max_bytes:

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import JSONResponse, StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from voice_stack.core.errors import VoiceStackError
 from voice_stack.core.metering import note_error
@@ -14,6 +14,15 @@ from voice_stack.core.metering import note_error
 def error_response(error: VoiceStackError) -> JSONResponse:
     """Render an error as OpenAI's envelope with its status and headers."""
     return envelope_response(error.envelope(), error.status, error.headers)
+
+
+async def refuse(error: VoiceStackError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with an error, or a WebSocket that was not accepted yet."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        # Servers make a 403 of it; the code is for what is against the rules of an endpoint.
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        return
+    await error_response(error)(scope, receive, send)
 
 
 def envelope_response(body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:

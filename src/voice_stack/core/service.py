@@ -1,5 +1,6 @@
 """What both services are made of: one engine, one queue, the life of the model, and the names it answers to."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.settings import Service, Settings
 from voice_stack.utils.queue_manager import StepQueue
 from voice_stack.utils.scheduling import Kind
+
+_logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -101,10 +104,18 @@ class EngineService:
         """Tell the metrics how things stand."""
         self.metrics.take_stock(depth=self.queue.depth, active=self.queue.active, state=self.lifecycle.state)
 
+    def reload(self) -> None:
+        """Read again what may be read again while the service runs. Blocks."""
+        _logger.info("there is nothing to read again: settings take a restart")
+
     def stop(self) -> None:
-        """Fail the requests that wait and take no new ones; those in progress go on."""
+        """Fail the requests that wait; those in progress go on, as do those that come and need not wait."""
         self.lifecycle.stop()
-        self.queue.refuse()
+        self.queue.drain()
+
+    def abandon(self) -> None:
+        """Fail the requests in progress: the time that a stop may take is over."""
+        self.queue.abandon()
 
     def close(self) -> None:
         """Abandon what is in progress and end the threads. Blocks until they have ended."""

@@ -13,12 +13,20 @@ from voice_stack.core.responses import ClosingStreamingResponse
 
 _logger = logging.getLogger(__name__)
 
+EVENTS = {"schema": {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}}
+"""What a stream of events holds, for the description of the API."""
+
 
 def event_stream(events: AsyncGenerator[BaseModel, None]) -> ClosingStreamingResponse:
     """A response of events, each the JSON of one model; a failure in mid-stream becomes a last ``error`` event."""
     return ClosingStreamingResponse(
         _lines(events), media_type="text/event-stream", headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
     )
+
+
+def error_event(error: VoiceStackError) -> str:
+    """The event that ends a stream which failed."""
+    return f"event: error\ndata: {json.dumps({'type': 'error', **error.envelope()})}\n\n"
 
 
 async def _lines(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str, None]:
@@ -32,4 +40,4 @@ async def _lines(events: AsyncGenerator[BaseModel, None]) -> AsyncGenerator[str,
                 error if isinstance(error, VoiceStackError) else VoiceStackError("The service failed in mid-stream.")
             )
             note_error(known.code or known.type)
-            yield f"event: error\ndata: {json.dumps({'type': 'error', **known.envelope()})}\n\n"
+            yield error_event(known)

@@ -1,6 +1,7 @@
 """The text to speech service: one engine, one queue, and how a request gets from a text to a stream of bytes."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.generators import resumed
 from voice_stack.utils.queue_manager import Job
 from voice_stack.utils.scheduling import Kind
+from voice_stack.utils.temporary import sweep
+
+_logger = logging.getLogger(__name__)
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 """OpenAI's own model names: here they mean the configured model."""
@@ -66,6 +70,7 @@ class TtsService(EngineService):
         self._engine = engine
         self._writer = ScriptWriter(settings, engine, self._catalogue)
         self.consents = ConsentStore(settings.tts_voice_dir / ".consents")
+        self._voices_before: dict[str, Voice] | None = None  # when they were looked at last for the log
         self._uploads = asyncio.Semaphore(MAX_UPLOADS)
 
     @property
@@ -79,8 +84,32 @@ class TtsService(EngineService):
         return self._engine.name
 
     def _load(self) -> None:
+        for folder in (self._settings.tts_voice_dir, self.consents.folder):
+            sweep(folder)
         self._engine.load()
         self._writer.warm_up()
+        if self._voices_before is None:
+            self._voices_before = {voice.id: voice for voice in self._catalogue.voices()}
+
+    def reload(self) -> None:
+        """Look at the folders of the voices; the log tells what came and went since this was done last. Blocks."""
+        before = self._voices_before
+        if before is None:
+            _logger.info("the voices are not read again: they are being read")
+            return
+        self._catalogue.look_again()
+        now = self._voices_before = {voice.id: voice for voice in self._catalogue.voices()}
+        came, went = now.keys() - before.keys(), before.keys() - now.keys()
+        changed = {voice_id for voice_id in now.keys() & before.keys() if now[voice_id] != before[voice_id]}
+        told = {"new": came, "gone": went, "changed": changed}
+        parts = [f"; {what}: {', '.join(sorted(ids))}" for what, ids in told.items() if ids]
+        _logger.info("read the voices again, there are %d%s", len(now), "".join(parts) or "; nothing has changed")
+
+    async def reload_voices(self) -> Sequence[Voice]:
+        """The same as ``reload``, once the model was loaded; returns every voice, the default one first."""
+        await self.lifecycle.ready()
+        await self.with_files(self.reload)
+        return await self.voices()
 
     def _unload(self) -> None:
         self._engine.unload()

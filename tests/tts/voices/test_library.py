@@ -265,14 +265,6 @@ def test_a_broken_voice_can_be_removed(folder: Path) -> None:
     assert (names(folder), library.problems()) == ([], {})
 
 
-def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(folder: Path) -> None:
-    for name in (".old.partial", ".new.partial"):
-        (folder / name).write_bytes(b"half")
-    os.utime(folder / ".old.partial", (0, 0))
-    VoiceLibrary(folder).voices()
-    assert names(folder) == [".new.partial"]
-
-
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path: Path, fox: Path) -> None:
     (tmp_path / "voices").write_text("a file, not a folder")
     with pytest.raises(UnavailableError, match="TTS_VOICE_DIR"):

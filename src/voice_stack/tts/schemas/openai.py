@@ -16,7 +16,7 @@ class VoiceId(BaseModel):
 class SpeechRequest(BaseModel):
     """Body of ``POST /audio/speech``."""
 
-    input: str = Field(description="the text to speak")
+    input: str = Field(description="the text to speak", json_schema_extra={"minLength": 1})
     model: str = "tts-1"
     voice: str | VoiceId = Field("alloy", description="a voice of this service; OpenAI's names mean the default voice")
     response_format: AudioFormatName = "mp3"
@@ -26,7 +26,7 @@ class SpeechRequest(BaseModel):
     language: str | None = Field(
         None, description="language to speak, as in en or en-US; left out, that of each sentence (TTS_AUTO_LANG)"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | None = Field(
         None, description="the same seed gives the same speech, where the engine draws lots; left out, by chance"
     )
 

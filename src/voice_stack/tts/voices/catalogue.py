@@ -33,6 +33,12 @@ class VoiceCatalogue:
         ids = {voice.id for voice in cloned}
         return [*cloned, *(voice for voice in own if voice.id not in ids)]
 
+    def look_again(self) -> None:
+        """See at once what has changed in the folders of the voices; ``voices`` does by itself, a little later."""
+        self._engine.look_again()
+        if self._engine.capabilities.cloning:
+            self._library.look_again()
+
     def not_found(self, name: str, *, param: str = "voice") -> VoiceNotFoundError:
         """The error for a name that no voice has: why its recording cannot be used, or which voices there are."""
         problems = self._library.problems() if self._engine.capabilities.cloning else {}

@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from voice_stack.core.errors import InvalidRequestError, NotFoundError, quoted
 from voice_stack.tts.voices.samples import check_audible, decode_recording
-from voice_stack.tts.voices.storage import sweep, sync_folder, write_temporary, writing
+from voice_stack.tts.voices.storage import sync_folder, writing
+from voice_stack.utils.temporary import written
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _ID = re.compile(rf"{ID_PREFIX}[0-9a-f]{{32}}")
 _BCP_47 = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _ABOUT = ".json"
 _RECORDING = ".recording"
-_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
+_PRIVATE_FOLDER = 0o700
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,8 @@ class ConsentStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
-        self._swept = False
 
     def create(self, name: str, language: str, recording: BinaryIO) -> Consent:
         """Keep a recording.
@@ -71,22 +71,17 @@ class ConsentStore:
             )
         check_audible(decode_recording(recording, param="recording"), param="recording")
         consent = Consent(f"{ID_PREFIX}{uuid.uuid4().hex}", label, language, int(time.time()))
-        with writing(self._folder):
-            self._folder.chmod(_PRIVATE_FOLDER)
+        with writing(self.folder):
+            self.folder.chmod(_PRIVATE_FOLDER)
             recording.seek(0)
-            uploaded = write_temporary(
-                self._folder, lambda file: shutil.copyfileobj(recording, file), mode=_PRIVATE_FILE
-            )
-            uploaded.replace(self._folder / f"{consent.id}{_RECORDING}")
+            with written(self.folder, lambda file: shutil.copyfileobj(recording, file)) as uploaded:
+                uploaded.replace(self.folder / f"{consent.id}{_RECORDING}")
             self._write(consent)
         return consent
 
     def list(self) -> Sequence[Consent]:
         """Every consent, the oldest first."""
-        if not self._swept:
-            sweep(self._folder)
-            self._swept = True
-        found = [self._read(path) for path in self._folder.glob(f"{ID_PREFIX}*{_ABOUT}")]
+        found = [self._read(path) for path in self.folder.glob(f"{ID_PREFIX}*{_ABOUT}")]
         return sorted((consent for consent in found if consent), key=lambda consent: (consent.created_at, consent.id))
 
     def get(self, consent_id: str) -> Consent:
@@ -115,7 +110,7 @@ class ConsentStore:
         label = _checked_label(name)
         with self._lock:
             consent = replace(self.get(consent_id), name=label)
-            with writing(self._folder):
+            with writing(self.folder):
                 self._write(consent)
         return consent
 
@@ -128,20 +123,19 @@ class ConsentStore:
         """
         with self._lock:
             self.get(consent_id)
-            with writing(self._folder):
+            with writing(self.folder):
                 self._path(consent_id).unlink(missing_ok=True)
                 self._path(consent_id).with_suffix(_RECORDING).unlink(missing_ok=True)
-                sync_folder(self._folder)
+                sync_folder(self.folder)
 
     def _path(self, consent_id: str) -> Path:
-        return self._folder / f"{consent_id}{_ABOUT}"
+        return self.folder / f"{consent_id}{_ABOUT}"
 
     def _write(self, consent: Consent) -> None:
         about = json.dumps(asdict(consent), ensure_ascii=False).encode()
-        write_temporary(self._folder, lambda file: file.write(about), mode=_PRIVATE_FILE).replace(
-            self._path(consent.id)
-        )
-        sync_folder(self._folder)
+        with written(self.folder, lambda file: file.write(about)) as temporary:
+            temporary.replace(self._path(consent.id))
+        sync_folder(self.folder)
 
     def _read(self, path: Path) -> Consent | None:
         try:

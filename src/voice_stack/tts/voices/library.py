@@ -17,7 +17,8 @@ from voice_stack.core.errors import ConflictError, InvalidAudioError, VoiceNotFo
 from voice_stack.tts.engine.base import Voice, VoiceSample
 from voice_stack.tts.voices.names import SampleName, collision_key, name_new_voice, parse_file_name
 from voice_stack.tts.voices.samples import Recording, check_recording, check_sample, decode_recording
-from voice_stack.tts.voices.storage import claim, sweep, sync_folder, write_temporary, writing
+from voice_stack.tts.voices.storage import claim, sync_folder, writing
+from voice_stack.utils.temporary import written
 
 _logger = logging.getLogger(__name__)
 
@@ -74,6 +75,11 @@ class VoiceLibrary:
         """Every voice, by id. All samples of a speaker belong to each voice of it, whatever language they name."""
         return self._current().voices
 
+    def look_again(self) -> None:
+        """See at once what has changed in the folder."""
+        with self._lock:
+            self._scan()
+
     def problems(self) -> Mapping[str, str]:
         """Why voices cannot be used of which every recording is unfit: by id, a message for whoever asks for one."""
         return self._current().problems
@@ -95,8 +101,10 @@ class VoiceLibrary:
         self._check_free(wanted)
         recording = decode_recording(source)
         check_recording(recording)
-        with writing(self._folder):
-            temporary = write_temporary(self._folder, lambda file: _write_wav(file, recording))
+        with (
+            writing(self._folder),
+            written(self._folder, lambda file: _write_wav(file, recording)) as temporary,
+        ):
             try:
                 with self._lock:
                     self._check_free(wanted)
@@ -104,8 +112,6 @@ class VoiceLibrary:
                     self._scan()
             except FileExistsError as error:
                 raise _taken(wanted.voice_id) from error
-            finally:
-                temporary.unlink(missing_ok=True)
         return self._find(wanted.voice_id)
 
     def remove(self, voice_id: str) -> None:
@@ -176,8 +182,6 @@ class VoiceLibrary:
         )
 
     def _scan(self) -> None:
-        if self._next_scan_at == float("-inf"):
-            sweep(self._folder)
         names: dict[str, SampleName] = {}
         files: dict[str, _Checked] = {}
         for entry, name in self._list():

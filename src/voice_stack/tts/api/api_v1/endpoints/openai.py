@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from voice_stack.core.disconnect import unless_disconnected
 from voice_stack.core.models_api import Model, models_router
 from voice_stack.core.responses import ClosingStreamingResponse
-from voice_stack.core.sse import event_stream
+from voice_stack.core.sse import EVENTS, event_stream
 from voice_stack.tts.schemas.openai import SpeechAudioDelta, SpeechAudioDone, SpeechRequest, SpeechUsage
 from voice_stack.tts.service import Speech, TtsService
 from voice_stack.tts.speech import EncodedChunk
@@ -36,7 +36,14 @@ router.include_router(models_router(_models))
     "/audio/speech",
     response_class=Response,
     summary="Speak a text",
-    responses={200: {"content": {audio_format.media_type: {} for audio_format in AUDIO_FORMATS.values()}}},
+    responses={
+        200: {
+            "content": {
+                **{audio_format.media_type: {} for audio_format in AUDIO_FORMATS.values()},
+                "text/event-stream": EVENTS,
+            }
+        }
+    },
 )
 async def create_speech(
     body: SpeechRequest, request: Request, service: Annotated[TtsService, Depends(get_service)]

@@ -35,7 +35,7 @@ async def list_voices(
     return VoiceList.of([_info(service, voice) for voice in voices], has_more=has_more)
 
 
-@router.post("", summary="Make a voice from a recording")
+@router.post("", summary="Make a voice from a recording", responses={409: {}})
 async def create_voice(
     request: Request,
     service: Service,
@@ -61,8 +61,15 @@ async def create_voice(
     if consent and consent.startswith(ID_PREFIX):
         await service.with_files(service.consents.get, consent)
     voice = await service.add_voice(name, language or None, audio_sample.file)
-    _logger.info("added the voice %s (consent: %s)", quoted(voice.id), quoted(consent or "none"))
+    _logger.info("added a voice")
+    _logger.debug("it is %s (consent: %s)", quoted(voice.id), quoted(consent or "none"))
     return _info(service, voice)
+
+
+@router.post("/reload", summary="Look at the folders of the voices at once")
+async def reload_voices(service: Service) -> VoiceList:
+    """Every voice, the default one first. Changes are noticed without this, too, within a second or so."""
+    return VoiceList.of([_info(service, voice) for voice in await service.reload_voices()], has_more=False)
 
 
 @router.get("/{voice_id}", summary="One voice")
@@ -71,11 +78,12 @@ async def get_voice(voice_id: str, service: Service) -> VoiceInfo:
     return _info(service, await service.voice(voice_id))
 
 
-@router.delete("/{voice_id}", summary="Delete a voice that was made from a recording")
+@router.delete("/{voice_id}", summary="Delete a voice that was made from a recording", responses={409: {}})
 async def delete_voice(voice_id: str, service: Service) -> VoiceDeleted:
     """Delete the recordings of one voice; what it is saying now goes on."""
     await service.remove_voice(voice_id)
-    _logger.info("deleted the voice %s", quoted(voice_id))
+    _logger.info("deleted a voice")
+    _logger.debug("it was %s", quoted(voice_id))
     return VoiceDeleted(id=voice_id)
 
 
