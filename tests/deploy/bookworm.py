@@ -83,11 +83,10 @@ def clone_of(repository: Path, target: Path) -> Path:
             b"".join(name + b"\0" for name in listed.split(b"\0") if name and (repository / os.fsdecode(name)).exists())
         )
         names.flush()
-        archive = subprocess.Popen(
-            ["tar", "-C", str(repository), "--null", "-T", names.name, "-c"], stdout=subprocess.PIPE
-        )
-        subprocess.run(["tar", "-C", str(target), "-x"], stdin=archive.stdout, check=True)
-        if archive.wait():
+        tar = ["tar", "-C", str(repository), "--null", "-T", names.name, "-c"]
+        with subprocess.Popen(tar, stdout=subprocess.PIPE) as archive:
+            subprocess.run(["tar", "-C", str(target), "-x"], stdin=archive.stdout, check=True)
+        if archive.returncode:
             raise RuntimeError("the working tree could not be copied")
     commit(target, "As it is in the working tree")
     return target
