@@ -3,6 +3,8 @@
 # ruff: noqa: ANN401 - faster-whisper has no types to name
 
 import gc
+import json
+import shutil
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from voice_stack.asr.engine.batched import BatchDecoder, _cut, _sentences, fitte
 from voice_stack.asr.engine.fasterwhisper import FasterWhisperEngine
 from voice_stack.asr.engine.tasks import WindowResult, WindowTask
 from voice_stack.core.errors import EngineError
+from voice_stack.tts.engine import piper_voice
 from voice_stack.tts.engine.base import SynthesisOptions
 from voice_stack.tts.engine.piper import PiperEngine
 from voice_stack.utils.audio.resample import Resampler
@@ -64,9 +67,17 @@ def passage() -> str:
 
 @pytest.fixture(scope="module")
 def spoken(passage: str, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AudioBlock:
-    """The passage as a voice says it: 34 seconds."""
-    engine = PiperEngine(ModelStore(model_dir, offline=True), tmp_path_factory.mktemp("voices"), device="cpu")
-    chunks = list(engine.synthesize(passage, SynthesisOptions(engine.voices()[0])))
+    """The passage as a voice says it, each time the same: half a minute."""
+    store, folder = ModelStore(model_dir, offline=True), tmp_path_factory.mktemp("voices")
+    voice = next(iter(store.find_piper_voices(folder)))
+    steady = json.loads(voice.config_path.read_text(encoding="utf-8"))
+    steady["inference"]["noise_scale"] = 0
+    shutil.copy(voice.model_path, folder / "steady.onnx")
+    (folder / "steady.onnx.json").write_text(json.dumps(steady), encoding="utf-8")
+    engine = PiperEngine(store, folder, device="cpu", default_voice="steady")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(piper_voice, "_NOISE_W", 0.0)
+        chunks = list(engine.synthesize(passage, SynthesisOptions(engine.voices()[0])))
     resampler = Resampler(chunks[0].sample_rate_hz, SAMPLE_RATE_HZ)
     return np.concatenate([*(resampler.process(chunk.samples) for chunk in chunks), resampler.flush()])
 
