@@ -10,7 +10,7 @@ HERE="${BASH_SOURCE[0]%/*}"
 
 # Command and package of each thing that the tests start.
 NEEDED="debootstrap:debootstrap systemd-nspawn:systemd-container dockerd:docker.io docker-compose:docker-compose
-    nginx:nginx-light haproxy:haproxy promtool:prometheus git:git curl:curl"
+    nginx:nginx-light haproxy:haproxy promtool:prometheus git:git curl:curl npm:npm rsync:rsync"
 
 install_needed() {
     local entry missing=()
