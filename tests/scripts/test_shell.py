@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHELL_FILES = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci/run"]
+SOURCED = {"bootstrap.sh", "service-lib.sh"}
 BASH = shutil.which("bash") or "/bin/bash"
 
 
@@ -49,9 +50,44 @@ def test_shellcheck_finds_nothing(file: Path) -> None:
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("file", [f for f in SHELL_FILES if f.name != "bootstrap.sh"], ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [f for f in SHELL_FILES if f.name not in SOURCED], ids=lambda path: path.name)
 def test_the_scripts_can_be_run_as_they_are(file: Path) -> None:
     assert os.access(file, os.X_OK)
+
+
+def test_the_scripts_of_the_services_explain_themselves_and_refuse_what_they_do_not_know(tmp_path: Path) -> None:
+    for file in sorted((ROOT / "scripts").glob("*install-*.sh")) + sorted((ROOT / "scripts").glob("update-*.sh")):
+        explained = run(file, "--help", cwd=tmp_path)
+        assert (explained.returncode, explained.stdout.splitlines()[0]) == (0, f"Usage: {file.name} [options]")
+        refused = run(file, "--timeout" if "uninstall" in file.name else "--purge", cwd=tmp_path)
+        assert (refused.returncode, refused.stderr.count(f"see {file.name} --help")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--prefix", "relative"),
+        ("--prefix", "/opt/../root/x"),
+        ("--prefix", "/home/me"),
+        ("--prefix", "/opt/a;b"),
+        ("--user", "root"),
+        ("--user", "a b"),
+        ("--port", "0"),
+        ("--engine", "piper"),
+        ("--device", "tpu"),
+        ("--model",),
+        ("--model", ""),
+        ("--model", "two\nlines"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_cannot_be_used_is_refused_before_anything_is_done(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    refused = run(ROOT / "scripts" / "install-asr.sh", *options, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert options[0] in refused.stderr
 
 
 def test_ci_calls_the_test_script_and_nothing_else() -> None:
