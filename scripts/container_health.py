@@ -14,10 +14,12 @@ def is_ready(service: str) -> bool:
     """Whether ``/health`` of ``asr`` or ``tts`` answers 200 at the address that the environment gives it."""
     prefix, port = {"asr": ("ASR", 5001), "tts": ("TTS", 5002)}[service]
     host = os.environ.get(f"{prefix}_HOST", "")
+    # Docker's links put an address here.
+    given = os.environ.get(f"{prefix}_PORT", "")
     # No proxy of the environment comes between: http.client knows none.
     connection = http.client.HTTPConnection(
         "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host,  # noqa: S104 - compared, not listened on
-        int(os.environ.get(f"{prefix}_PORT") or port),
+        int(given) if given.isdecimal() else port,
         timeout=TIMEOUT_S,
     )
     # Where HEALTH_OPEN is false, it takes one of the keys.

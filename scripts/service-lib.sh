@@ -9,7 +9,7 @@ settings_folder=/etc/voice-stack
 settings_file="$settings_folder/$service.env"
 state_folder="/var/lib/voice-stack-$service"
 cache_folder="/var/cache/voice-stack-$service"
-lock_file="/run/lock/$unit.lock"
+lock_file="/run/$unit.lock"
 OUR_USER_COMMENT="Voice Stack services"
 
 say() { printf '%s\n' "$*"; }
@@ -22,7 +22,10 @@ die() {
 # The lock is the kernel's: it ends with the last process that has it, so that a killed run's pip is never at work
 # beside the next run.
 lock() {
+    # Nobody else may write to the folder, or hold the file.
+    umask 077
     exec 9>"$lock_file"
+    umask 022
     flock -n 9 || { say "Another run for $unit is at work here: waiting for it." && flock 9; }
 }
 
@@ -185,6 +188,11 @@ put_back() {
     local file release
     release="$(cat "$base/before/release")"
     for file in "$settings_file" "$unit_file" "$gpu_file"; do
+        if [ "$file" = "$settings_file" ] && [ -f "$base/before/settings.written" ] &&
+            ! cmp -s "$file" "$base/before/settings.written"; then
+            # Somebody has edited it since then.
+            continue
+        fi
         if [ -f "$base/before/${file##*/}" ]; then
             cp -p "$base/before/${file##*/}" "$file.new"
             mv -f "$file.new" "$file"
@@ -203,20 +211,33 @@ put_back() {
 repair() {
     rm -rf "$base/before.new"
     [ -d "$base/before" ] || return 0
+    if is_active_since_change && is_healthy; then
+        say "An earlier run was cut off; what it installed is healthy, and stays."
+        forget
+        return 0
+    fi
     say "An earlier run was cut off before its release was seen to be healthy: putting back what was there before it."
     put_back
     local release
     release="$(cat "$base/before/release")"
+    forget
     if [ -n "$release" ]; then
         restart_and_wait || die "$unit does not become healthy with the release before it, $release, either:" \
             "journalctl -u $unit says why."
     fi
-    forget
 }
 
 # --- running ---
 
 state() { systemctl show --value --property="$1" "$unit"; }
+
+# Whether what runs was started after the change that "before" remembers was made.
+is_active_since_change() {
+    [ "$(state ActiveState)" = active ] && [ -f "$base/before/settings.written" ] || return 1
+    local changed started
+    changed="$(stat -c %Z "$base/before/settings.written")"
+    started="$(date -d "$(TZ=UTC state ActiveEnterTimestamp)" +%s)" && [ "$started" -gt "$changed" ]
+}
 
 is_healthy() {
     local name upper="${service^^}"

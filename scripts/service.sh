@@ -178,6 +178,7 @@ activate() { # RELEASE
     old="$(link_target current)"
     remember
     "$2"
+    cp -p "$settings_file" "$base/before/settings.written"
     [ "$old" = "$1" ] || point current "$1"
     systemctl daemon-reload
     systemctl enable --quiet "$unit"
@@ -201,8 +202,9 @@ activate() { # RELEASE
         forget
         die "It was stopped again, and nothing of it runs. Mend the cause ($settings_file stays) and run this again."
     fi
-    restart_and_wait || die "$unit does not become healthy with release $old either: journalctl -u $unit says why."
+    # What was there is there again: nothing is half done, whatever its health.
     forget
+    restart_and_wait || die "$unit does not become healthy with release $old either: journalctl -u $unit says why."
     die "Release $old was put back, with the settings of before, and is healthy."
 }
 
@@ -228,6 +230,22 @@ apply_options() {
     fi
 }
 
+# Root runs what is in there, so nobody else may change it. Folders that exist keep their modes.
+make_folders() {
+    local at="$prefix"
+    while [ -n "$at" ]; do
+        [ ! -e "$at" ] || is_roots_alone "$at" ||
+            die "$at can be changed by others than root, who runs what is in there: choose another --prefix."
+        at="${at%/*}"
+    done
+    for at in "$prefix" "$base" "$base/releases"; do
+        [ -d "$at" ] || install -d -m 0755 "$at"
+        is_roots_alone "$at" || die "$at can be changed by others than root: chown root: and chmod go-w it."
+    done
+}
+
+is_roots_alone() { [ "$(stat -L -c %u "$1")" = 0 ] && [ -z "$(find -L "$1" -maxdepth 0 -perm /022)" ]; }
+
 install_or_update() {
     local old_prefix old_user given_engine="$engine" release
     old_prefix="$(installed_prefix)"
@@ -246,7 +264,7 @@ install_or_update() {
     fi
     create_user
     create_settings
-    install -d -m 0755 "$prefix" "$base" "$base/releases"
+    make_folders
     repair
     if [ -n "$rollback" ]; then
         release="$(link_target previous)"
