@@ -29,6 +29,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n"
 SHORT_S = 0.25
 MOST = 100
+LARGE = 20_000_000
 
 
 class App:
@@ -66,7 +67,8 @@ class App:
             self.waiting += 1
             while not self.go_on.is_set():
                 await asyncio.sleep(0.01)
-        length = [] if scope["path"] == "/stream" else [(b"content-length", b"5")]
+        body = bytes(LARGE) if scope["path"] == "/large" else b"hello"
+        length = [] if scope["path"] == "/stream" else [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": length})
         leaving = asyncio.ensure_future(receive())
         while scope["path"] == "/stream" and not leaving.done():
@@ -75,7 +77,7 @@ class App:
         if leaving.done():
             return "client left"
         leaving.cancel()
-        await send({"type": "http.response.body", "body": b"hello", "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
         return "answered"
 
 
@@ -239,6 +241,19 @@ def test_one_connection_too_many_ends_the_oldest_idle_one(app: App, port: int) -
             assert younger.recv(4096).startswith(b"HTTP/1.1 200 ")
         app.go_on.set()
         assert busy.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_that_is_still_being_sent_makes_no_room_for_another(app: App, port: int) -> None:
+    app.limits.most = 1
+    with connected(port, GET.replace(b"/ ", b"/large ")) as reader:
+        wait_until(lambda: app.ends == ["answered"])
+        with connected(port, GET) as one_more:
+            assert one_more.recv(4096).startswith(b"HTTP/1.1 503 ")
+        received = 0
+        while received < LARGE:
+            piece = reader.recv(2**20)
+            assert piece, f"cut off after {received} bytes"
+            received += len(piece)
 
 
 def test_where_all_connections_are_busy_one_more_is_refused_but_told_of_health(app: App, port: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from voice_stack.core import server
 from voice_stack.core.notify import Notifier, kept_sockets
 
 
@@ -42,7 +43,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 def test_readiness_is_told_once_and_more_time_is_asked_for_until_then(manager: Manager) -> None:
     notifier = Notifier(manager.address)
     notifier.tell("loading", is_ready=False)
-    assert manager.heard() == ["STATUS=loading", "EXTEND_TIMEOUT_USEC=30000000"]
+    assert manager.heard() == ["STATUS=loading", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=30000000"]
     notifier.tell("serving", is_ready=True)
     assert manager.heard() == ["READY=1", "STATUS=serving"]
     notifier.tell("serving", is_ready=True)
@@ -123,3 +124,14 @@ def test_sockets_are_taken_only_by_the_process_that_they_are_for(monkeypatch: py
     monkeypatch.setenv("LISTEN_FDS", "1")
     assert kept_sockets() == []
     assert "LISTEN_FDS" not in os.environ
+
+
+def test_a_kept_socket_is_used_where_it_is_the_one_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for host, taken in (("127.0.0.1", True), ("127.0.0.2", False), ("::1", False), ("name.invalid", False)):
+        kept = socket.create_server(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        monkeypatch.setattr(server, "kept_sockets", lambda kept=kept: [kept])
+        found = server._kept_listener(host, port, Notifier())
+        assert (found is kept) == taken
+        assert (kept.fileno() == -1) != taken
+        kept.close()

@@ -96,6 +96,13 @@ def test_variables_that_container_platforms_inject_are_no_settings(monkeypatch: 
     load_settings(None)
 
 
+def test_a_port_that_a_container_platform_injects_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASR_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("TTS_PORT", "6002")
+    settings = load_settings(None)
+    assert (settings.asr_port, settings.tts_port) == (5001, 6002)
+
+
 def test_where_coqui_keeps_its_models_is_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTS_HOME", "/models")
     load_settings(None)

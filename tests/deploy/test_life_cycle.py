@@ -235,12 +235,12 @@ def test_sighup_tells_which_voices_came_and_went_and_drops_no_request(tmp_path: 
             for suffix in (".onnx", ".onnx.json"):
                 shutil.copy(packaged.with_suffix(suffix), voices / f"en_GB-anna-medium{suffix}")
             service.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: "read the voices again, there are 2; new: en_GB-anna-medium" in service.log)
+            wait_until(lambda: "read the voices again, there are 2; new: 1" in service.log)
             for path in voices.iterdir():
                 path.unlink()
             reloaded = httpx.post(f"{service.base_url}/v1/audio/voices/reload").json()
             assert [voice["id"] for voice in reloaded["data"]] == ["en_US-joe-medium"]
-            wait_until(lambda: "there are 1; gone: en_GB-anna-medium" in service.log)
+            wait_until(lambda: "there are 1; gone: 1" in service.log)
             assert sum(map(len, pieces)) > 0
         service.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "nothing has changed" in service.log)

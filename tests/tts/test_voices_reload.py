@@ -40,8 +40,8 @@ async def test_a_reload_answers_with_the_voices_as_they_are_now_and_logs_what_ha
             app.state.service.reload()
         told = [record.getMessage() for record in caplog.records if "read the voices" in record.getMessage()]
         assert told == [
-            "read the voices again, there are 3; new: bert_en",
-            "read the voices again, there are 2; gone: anna_en; changed: bert_en",
+            "read the voices again, there are 3; new: 1",
+            "read the voices again, there are 2; gone: 1; changed: 1",
             "read the voices again, there are 2; nothing has changed",
         ]
 

@@ -73,7 +73,8 @@ class Connections:
 
     def end_an_idle_one(self) -> bool:
         """Close the oldest connection that waits for a request; whether there was one."""
-        idle = next((connection for connection in self._open if connection.idle), None)
+        # Of an answer that is complete for the app some may still have to leave.
+        idle = next((each for each in self._open if each.idle and not each.transport.get_write_buffer_size()), None)
         if idle is None:
             return False
         self.forget(idle)

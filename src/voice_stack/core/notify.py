@@ -56,7 +56,8 @@ class Notifier:
         lines = [
             *(["READY=1"] if is_ready and not self._is_ready else []),
             *([f"STATUS={status}"] if status != self._status else []),
-            *(["WATCHDOG=1" if is_ready else _more_time(PATIENCE_S)] if is_due else []),
+            # A process that took the place of one that was ready is watched from its beginning.
+            *(["WATCHDOG=1", *([] if is_ready else [_more_time(PATIENCE_S)])] if is_due else []),
         ]
         if lines and self._send(*lines):
             self._is_ready, self._status = is_ready, status

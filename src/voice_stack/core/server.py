@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
@@ -244,7 +244,9 @@ def _kept_listener(host: str, port: int, notifier: Notifier) -> socket.socket | 
     held = kept_sockets()
     found = None
     for kept in held:
-        asked = socket.getaddrinfo(host, port, kept.family, kept.type)[0][4][:2]
+        asked = None
+        with suppress(OSError):  # a name, or an address of another family
+            asked = socket.getaddrinfo(host, port, kept.family, kept.type)[0][4][:2]
         if found is None and kept.getsockname()[:2] == asked:
             found = kept
         else:

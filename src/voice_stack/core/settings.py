@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from platformdirs import user_cache_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -189,6 +189,14 @@ class Settings(BaseSettings):
     debugpy_host: str = Field("0.0.0.0", description="address that debugpy listens on")  # noqa: S104
     debugpy_port: Port = Field(5678, description="port that debugpy listens on")
     debugpy_wait_for_client: bool = Field(False, description="do not start before a debugger is attached")
+
+    @field_validator("asr_port", "tts_port", mode="before")
+    @classmethod
+    def _injected(cls, value: object, info: ValidationInfo) -> object:
+        # Kubernetes and Docker's links give the address of a service that is called "asr" this name.
+        if isinstance(value, str) and value.startswith(("tcp://", "udp://")):
+            return cls.model_fields[str(info.field_name)].default
+        return value
 
     @field_validator("cors_origins", "api_keys", "allowed_hosts", mode="before")
     @classmethod

@@ -102,8 +102,11 @@ class TtsService(EngineService):
         came, went = now.keys() - before.keys(), before.keys() - now.keys()
         changed = {voice_id for voice_id in now.keys() & before.keys() if now[voice_id] != before[voice_id]}
         told = {"new": came, "gone": went, "changed": changed}
-        parts = [f"; {what}: {', '.join(sorted(ids))}" for what, ids in told.items() if ids]
-        _logger.info("read the voices again, there are %d%s", len(now), "".join(parts) or "; nothing has changed")
+        counts = [f"; {what}: {len(ids)}" for what, ids in told.items() if ids]
+        _logger.info("read the voices again, there are %d%s", len(now), "".join(counts) or "; nothing has changed")
+        # Names of cloned voices are the clients'.
+        for what, ids in told.items():
+            _logger.debug("%s: %s", what, ", ".join(sorted(ids)))
 
     async def reload_voices(self) -> Sequence[Voice]:
         """The same as ``reload``, once the model was loaded; returns every voice, the default one first."""

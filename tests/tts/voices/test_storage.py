@@ -1,5 +1,6 @@
 """Names that are taken once."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -25,3 +26,17 @@ def test_a_name_is_claimed_once_whatever_stands_there(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "link"]
     assert (tmp_path / "file").read_bytes() == b"first"
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_name_is_free_again_where_the_file_could_not_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    with written(tmp_path, lambda file: file.write(b"sample")) as temporary:
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="input/output"):
+            patched.setattr(Path, "replace", fail)
+            claim(temporary, tmp_path / "jane_en.wav")
+        claim(temporary, tmp_path / "jane_en.wav")
+    assert (tmp_path / "jane_en.wav").read_bytes() == b"sample"

@@ -19,11 +19,15 @@ def claim(temporary: Path, path: Path) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        # What the process's umask leaves to others, they may read of a recording, too.
-        temporary.chmod(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        # What the process's umask leaves to others, they may read of a recording, too. Not every file system has modes.
+        with suppress(PermissionError):
+            temporary.chmod(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        temporary.replace(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
-    temporary.replace(path)
     sync_folder(path.parent)
 
 

@@ -75,10 +75,18 @@ async def declared_duration_isolated_s(source: BinaryIO) -> float | None:
         starting.add_done_callback(_close)
         raise
     with closing(decoder):
-        while (message := decoder.receive(0)) is None:
+        while True:
+            # In a thread: a decoder that has died is replaced there.
+            asking = asyncio.ensure_future(asyncio.to_thread(decoder.receive, 0))
+            try:
+                message = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                await asyncio.wait({asking})
+                raise
+            if message is not None:
+                duration_s: float | None = json.loads(message.data)
+                return duration_s
             await decoder.ready()
-        duration_s: float | None = json.loads(message.data)
-        return duration_s
 
 
 def declared_rate_isolated_hz(source: BinaryIO) -> int:
