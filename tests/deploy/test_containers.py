@@ -149,8 +149,8 @@ def _active(url: str) -> int:
     return int(httpx.get(f"{url}/healthz").json()["active"])
 
 
-MEMORY = ("--memory", "600m", "--memory-swap", "600m", "--restart", "unless-stopped")
-UPLOAD_BYTES = 900_000_000
+MEMORY = ("--memory", "1g", "--memory-swap", "1g", "--restart", "unless-stopped")
+UPLOAD_BYTES = 1_400_000_000
 
 
 def test_a_service_killed_by_its_memory_limit_comes_back(images: Engine, speech: bytes) -> None:
