@@ -145,10 +145,10 @@ choose_packages() {
     engine="${engine:-$(setting "${upper}_ENGINE" auto)}"
     on_gpu="" more_packages=""
     case "$service/$engine" in
-        asr/whisper) requirements="[asr,whisper,embedded]" ;;
-        asr/*) requirements="[asr,embedded]" ;;
+        asr/whisper) requirements="[asr,whisper,embedded-asr]" ;;
+        asr/*) requirements="[asr,embedded-asr]" ;;
         tts/coqui) requirements="[xtts]" ;;
-        tts/*) requirements="[tts,embedded]" ;;
+        tts/*) requirements="[tts,embedded-tts]" ;;
     esac
     if has_gpu; then
         say "An NVIDIA GPU was found."
