@@ -169,7 +169,8 @@ def test_documentation_and_health_are_below_each_path_and_metrics_are_not(proxy:
             assert client.get(f"/{name}/health").json()["service"] == name
             assert f"'/{name}/openapi.json'" in client.get(f"/{name}/docs").text
             assert client.get(f"/{name}/openapi.json").json()["servers"] == [{"url": f"/{name}"}]
-            assert client.get(f"/{name}/metrics").status_code == 404
+            for encoded in ("metrics", "%6detrics", "metric%73"):
+                assert client.get(f"/{name}/{encoded}").status_code == 404
         assert client.get("/").status_code == 404
         assert client.get("/bazarr/status").status_code == 200
 
