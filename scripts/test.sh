@@ -19,6 +19,6 @@ run_job "$VENV_PYTHON" -m pytest
 prepare torch .venv-torch
 # Batches are faster-whisper's alone, and tested above.
 run_job .venv-torch/bin/python -m pytest tests/asr/engine tests/asr/test_engine_factory.py \
-    --ignore=tests/asr/engine/test_batched.py
+    --ignore-glob='tests/asr/engine/test_batch*.py'
 prepare xtts .venv-xtts
 exec .venv-xtts/bin/python -m pytest tests/tts/engine/test_coqui.py tests/tts/test_cloned_speech.py

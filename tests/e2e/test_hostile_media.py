@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support import hostile
 from tests.support.bombs import silent_flac
+from tests.support.processes import lives
 from tests.support.serving import ServiceProcess, free_port, service_process, wait_until
 from tests.support.speech import Sample
 from tests.utils.audio.helpers import needs_proc
@@ -50,14 +51,6 @@ def below(pid: int) -> list[int]:
     for each in found:
         found += children.get(each, [])
     return found[1:]
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs: who adopts an orphan may be late to bury it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support import hostile
+from tests.support.processes import lives
 from tests.support.serving import wait_until
 from tests.support.speech import wav_bytes
 from tests.utils.audio.helpers import RATE_HZ, chirp, decode, mux, needs_proc, open_files
@@ -72,13 +73,6 @@ def end_idle() -> None:
     while isolation._forkserver._idle:
         isolation._forkserver._idle.pop().close()
     wait_until(lambda: not decoders(), 2)
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
