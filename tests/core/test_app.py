@@ -41,6 +41,7 @@ async def test_health_tells_state_version_engine_model_device_and_queue(make_set
                 "device": "cpu",
                 "queue_depth": 0,
                 "active": 0,
+                "sessions": 0,
             }
 
 

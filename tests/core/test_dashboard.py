@@ -96,6 +96,7 @@ def test_every_panel_has_its_own_id_and_place_and_asks_the_chosen_data_source() 
         "Queue and batches",
         "Audio and real-time factor",
         "Model and memory",
+        "Sessions over WebSockets",
     ]
 
 

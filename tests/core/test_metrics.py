@@ -108,7 +108,7 @@ with tempfile.TemporaryDirectory() as folder:
         child = os.fork()
         if not child:
             metrics.job_refused("short")
-            metrics.take_stock(depth=depth, active=1, state=State.READY)
+            metrics.take_stock(depth=depth, active=1, sessions=0, state=State.READY)
             os.write(done[1], b".")
             if depth == 3:
                 os._exit(0)
@@ -117,7 +117,7 @@ with tempfile.TemporaryDirectory() as folder:
         os.read(done[0], 1)
         if depth == 3:
             os.waitpid(child, 0)
-    metrics.take_stock(depth=0, active=0, state=State.LOADING)
+    metrics.take_stock(depth=0, active=0, sessions=0, state=State.LOADING)
     print(metrics.exposition().decode())
     os.write(hold[1], b".")
     os.waitpid(child, 0)

@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from voice_stack.core.errors import AuthenticationError
 from voice_stack.core.responses import refuse
 
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+"""What OpenAI's JavaScript SDK puts before the key."""
+
 
 class ApiKeyMiddleware:
     """Refuses requests without a known key before anything of their body is read.
@@ -26,7 +29,7 @@ class ApiKeyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"} and scope["path"] not in self._open_paths:
             try:
-                self._check([value for name, value in scope["headers"] if name == b"authorization"])
+                self._check([value for name, value in scope["headers"] if name == b"authorization"] or _offered(scope))
             except AuthenticationError as error:
                 await refuse(error, scope, receive, send)
                 return
@@ -44,6 +47,13 @@ class ApiKeyMiddleware:
         digest = _digest(given)
         if not sum(hmac.compare_digest(digest, known) for known in self._digests):
             raise AuthenticationError("This API key is not one of the service's API_KEYS.")
+
+
+def _offered(scope: Scope) -> list[bytes]:
+    """Keys among the subprotocols that a WebSocket's client offers: browsers cannot send it a header."""
+    names: list[str] = scope.get("subprotocols", [])
+    keys = [name.removeprefix(KEY_SUBPROTOCOL) for name in names if name.startswith(KEY_SUBPROTOCOL)]
+    return [b"Bearer " + key.encode() for key in keys]
 
 
 def sent_key(authorization: bytes) -> bytes | None:

@@ -89,6 +89,13 @@ class Connections:
         self._timer = loop.call_later(self._look_s, self._look) if self._open else None
 
 
+def limits_of(app_state: Mapping[str, Any]) -> Connections:
+    """What ``Connections.state`` holds."""
+    limits = app_state[_LIMITS_KEY]
+    assert isinstance(limits, Connections)  # noqa: S101 - narrows the type of what build_app put there
+    return limits
+
+
 class _Limits(asyncio.Protocol):
     """Mixed into a protocol of uvicorn, of which it reads: the cycle (request and answer) in progress, and its flow."""
 
@@ -101,7 +108,7 @@ class _Limits(asyncio.Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limits: Connections = self.app_state[_LIMITS_KEY]
+        self._limits = limits_of(self.app_state)
         self._head_bytes = 0
         self._received = 0
         self._waits_for: tuple[object, ...] | None = None

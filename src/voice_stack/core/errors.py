@@ -9,6 +9,7 @@
     │   └── VoiceNotFoundError          404  code voice_not_found
     ├── ForbiddenError                  403  code forbidden
     ├── StalledError                    408  code request_stalled
+    ├── SessionExpiredError             408  code session_expired
     ├── ConflictError                   409  code conflict
     ├── UploadTooLargeError             413  code upload_too_large
     ├── UnavailableError                503  Retry-After
@@ -115,6 +116,14 @@ class StalledError(VoiceStackError):
     status = 408
     type = "invalid_request_error"
     code = "request_stalled"
+
+
+class SessionExpiredError(VoiceStackError):
+    """The time of a session over a WebSocket is over, or nothing went either way for too long."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "session_expired"
 
 
 class ConflictError(VoiceStackError):

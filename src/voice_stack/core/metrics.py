@@ -36,6 +36,7 @@ JOB_KINDS: dict[Service, Sequence[Kind]] = {"asr": (Kind.URGENT, Kind.SHORT, Kin
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+_SESSION_S = (1, 10, 60, 300, 900, 3600, 7200, 14_400, 28_800, 86_400)
 _BATCH_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 _REAL_TIME_FACTORS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5, 10)
@@ -84,6 +85,12 @@ class Metrics:
             "From the head of a request to the first byte of a body that is no error.",
             _REQUEST_S,
             "route",
+        )
+
+        self._sessions = gauge("open_sessions", "Open sessions over WebSockets.").labels(service)
+        self._ended = counter("sessions_total", "Sessions over WebSockets, by how they ended.", "route", "outcome")
+        self._session_s = histogram(
+            "session_duration_seconds", "How long sessions over WebSockets were open.", _SESSION_S, "route"
         )
 
         self._depth = gauge("queue_depth", "Jobs that wait for their first turn.").labels(service)
@@ -150,6 +157,16 @@ class Metrics:
         if error is not None:
             self._errors.labels(self._service, error).inc()
 
+    def session_done(self, route: str, *, outcome: str, duration_s: float) -> None:
+        """A session over a WebSocket has ended.
+
+        Args:
+            route: the template of its path.
+            outcome: ``ok``, ``client_left``, or the code of the error that it ended with.
+        """
+        self._ended.labels(self._service, route, outcome).inc()
+        self._session_s.labels(self._service, route).observe(duration_s)
+
     def job_started(self, kind: str, waited_s: float) -> None:
         """A job has its first turn."""
         self._wait.labels(self._service, kind).observe(waited_s)
@@ -182,7 +199,7 @@ class Metrics:
         """The idle model has been let go of."""
         self._unloads.inc()
 
-    def take_stock(self, *, depth: int, active: int, state: enum.Enum) -> None:
+    def take_stock(self, *, depth: int, active: int, sessions: int, state: enum.Enum) -> None:
         """Note how things stand, before ``exposition`` tells it. Reads ``/proc`` where processes are several.
 
         Args:
@@ -190,6 +207,7 @@ class Metrics:
         """
         self._depth.set(depth)
         self._active.set(active)
+        self._sessions.set(sessions)
         for known in type(state):
             self._state.labels(self._service, str(known.value)).set(known is state)
         if self.shared:

@@ -24,6 +24,7 @@ from voice_stack.core.metrics import SHARED_DIR_VARIABLE
 from voice_stack.core.notify import Notifier, kept_sockets
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Service, Settings
+from voice_stack.core.websocket_protocol import MAX_FRAME_BYTES, LimitedWebSocket
 from voice_stack.core.workers import EXIT_MODEL_FAILED, Supervisor
 from voice_stack.utils.processors import usable_cores
 from voice_stack.utils.temporary import temporary_folder
@@ -179,6 +180,10 @@ def serve(name: Service, settings: Settings, *, reload: bool = False) -> int:
         reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
         workers=1,
         http=LimitedProtocol,
+        ws=LimitedWebSocket,
+        ws_max_size=MAX_FRAME_BYTES,
+        # Audio in base64 is hardly smaller for it.
+        ws_per_message_deflate=False,
         # h11's own limit is 16 KiB, or what one read brings.
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         # So many connections are accepted at once before one is looked at; SPARE_DESCRIPTORS has room for them.

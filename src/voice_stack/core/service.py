@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from voice_stack.core.lifecycle import Lifecycle
 from voice_stack.core.metrics import Metrics
 from voice_stack.core.models_api import Model, model_not_found
+from voice_stack.core.sessions import Sessions
 from voice_stack.core.settings import Service, Settings
 from voice_stack.utils.queue_manager import StepQueue
 from voice_stack.utils.scheduling import Kind
@@ -65,6 +66,9 @@ class EngineService:
         self._openai_models = openai_models
         self._started_at = int(time.time())
         self.metrics = Metrics(name)
+        self.sessions = Sessions(
+            most=settings.max_sessions, idle_s=settings.session_idle_s, longest_s=settings.max_session_s
+        )
         self.queue = StepQueue(
             name, workers=workers, max_active=max_active, max_waiting=settings.max_queue, observer=self.metrics
         )
@@ -98,18 +102,28 @@ class EngineService:
             "device": self._about.device,
             "queue_depth": self.queue.depth,
             "active": self.queue.active,
+            "sessions": self.sessions.open,
         }
 
     def take_stock(self) -> None:
         """Tell the metrics how things stand."""
-        self.metrics.take_stock(depth=self.queue.depth, active=self.queue.active, state=self.lifecycle.state)
+        self.metrics.take_stock(
+            depth=self.queue.depth,
+            active=self.queue.active,
+            sessions=self.sessions.open,
+            state=self.lifecycle.state,
+        )
 
     def reload(self) -> None:
         """Read again what may be read again while the service runs. Blocks."""
         _logger.info("there is nothing to read again: settings take a restart")
 
     def stop(self) -> None:
-        """Fail the requests that wait; those in progress go on, as do those that come and need not wait."""
+        """Fail the requests that wait; those in progress go on, as do those that come and need not wait.
+
+        Sessions finish what is being said.
+        """
+        self.sessions.stop()
         self.lifecycle.stop()
         self.queue.drain()
 
