@@ -1,5 +1,6 @@
 """Sessions over WebSockets, on real sockets, below a service that speaks no other protocol."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -88,6 +89,8 @@ class Parrot:
                 raise
             if event["type"] == "end":
                 return
+            if event["type"] == "slow":
+                await asyncio.sleep(event["seconds"])
             if event["type"] == "flood":
                 while True:
                     await channel.send("drop", data="x" * 65_536)
@@ -97,7 +100,9 @@ class Parrot:
 
 
 @contextmanager
-def parrot(make_settings: SettingsFactory, **settings: Any) -> Iterator[tuple[Parrot, str]]:
+def parrot(
+    make_settings: SettingsFactory, *, ping_s: float | None = None, **settings: Any
+) -> Iterator[tuple[Parrot, str]]:
     made = make_settings(**settings)
     service = TtsService(made, FakeTtsEngine())
     bird = Parrot(service)
@@ -110,6 +115,8 @@ def parrot(make_settings: SettingsFactory, **settings: Any) -> Iterator[tuple[Pa
         log_config=None,
         ws=LimitedWebSocket,
         ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=ping_s,
         timeout_graceful_shutdown=5,
     )
     server = Server(config, grace_s=5, notifier=Notifier())
@@ -278,6 +285,36 @@ def test_a_client_that_reads_nothing_is_cut_off_and_its_session_ends(make_settin
             client.sendall(bytes([0x81, 0x80 | len(event)]) + bytes(4) + event)
             wait_until(lambda: bird.ends == ["ClientLeftError"], timeout_s=5)
             wait_until(lambda: bird.service.sessions.open == 0)
+
+
+def test_a_client_that_is_held_back_is_not_taken_for_one_that_is_gone(make_settings: SettingsFactory) -> None:
+    with parrot(make_settings, ping_s=0.1) as (_, url), connect(url, ping_interval=None) as connection:
+        heard(connection)
+        for _ in range(12):
+            say(connection, "slow", seconds=0.1, audio="x" * 500_000)
+        assert [heard(connection)["type"] for _ in range(12)] == ["repeated"] * 12
+
+
+def test_a_client_that_does_not_answer_pings_is_gone(make_settings: SettingsFactory) -> None:
+    with parrot(make_settings, ping_s=0.1) as (bird, url):
+        host, port = url.removeprefix("ws://").partition("/")[0].split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(HANDSHAKE)
+            wait_until(lambda: bird.ends == ["ClientLeftError"], timeout_s=5)
+
+
+def test_a_message_that_is_no_utf_8_is_refused_with_a_close_code(make_settings: SettingsFactory) -> None:
+    with parrot(make_settings) as (bird, url):
+        host, port = url.removeprefix("ws://").partition("/")[0].split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as client:
+            client.sendall(HANDSHAKE)
+            assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            client.sendall(bytes([0x81, 0x82]) + bytes(4) + b"\xff\xfe")
+            answer = b""
+            while piece := client.recv(4096):
+                answer += piece
+            assert b"\x88" + bytes([len(answer.rpartition(b"\x88")[2]) - 1]) + (1007).to_bytes(2, "big") in answer
+        wait_until(lambda: bird.ends == ["ClientLeftError"], timeout_s=5)
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])

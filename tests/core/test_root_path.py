@@ -64,7 +64,8 @@ async def test_a_path_of_the_service_that_is_called_like_its_root_is_served(make
         for path in ("/asr", "/asr/asr", "/bazarr/asr", "/asr/bazarr/asr"):
             answer = await client.post(f"{path}?output=txt", files=silence)
             assert (answer.status_code, answer.text) == (200, "hello\nworld\n"), path
-        for path in ("/asr/", "/asrx/health", "/asr/nothing"):
+        assert "<base" in (await client.get("/asr/")).text
+        for path in ("/asrx/health", "/asr/nothing"):
             assert (await client.get(path)).status_code in {307, 404}
 
 

@@ -193,3 +193,12 @@ class FakeTtsEngine(tts.TtsEngine):
             yield tts.AudioChunk((0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32), self.SAMPLE_RATE_HZ)
         finally:
             self.gate.closed.set()
+
+
+class CloningEngine(FakeTtsEngine):
+    """Speaks with any voice that it is given samples of."""
+
+    capabilities = tts.Capabilities(cloning=True, languages=("en", "de", "fr"))
+
+    def voices(self) -> Sequence[tts.Voice]:
+        return [tts.Voice("Claribel Dervla", "Claribel Dervla", tts.ANY_LANGUAGE)]

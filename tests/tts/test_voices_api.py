@@ -1,7 +1,7 @@
 """``/v1/audio/voices`` and ``/v1/audio/voice_consents`` with an engine that clones, by OpenAI's SDK where it can."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,18 @@ from openai import AsyncOpenAI
 from openai.types.audio import Voice, VoiceConsent
 
 from tests.conftest import SettingsFactory
-from tests.support.engines import FakeTtsEngine
+from tests.support.engines import CloningEngine, FakeTtsEngine
 from tests.support.serving import client_of, served
 from tests.support.speech import decode, wav_bytes
 from tests.tts.voices.test_names import TRICKS
 from tests.tts.voices.test_samples import driven
 from voice_stack.tts.api.api_v1.endpoints.voices import MAX_UPLOAD_BYTES
 from voice_stack.tts.app import create_app
-from voice_stack.tts.engine import base as tts
 
 pytestmark = pytest.mark.anyio
 
 VOICES = "/v1/audio/voices"
 CONSENTS = "/v1/audio/voice_consents"
-
-
-class CloningEngine(FakeTtsEngine):
-    """Speaks with any voice that it is given samples of."""
-
-    capabilities = tts.Capabilities(cloning=True, languages=("en", "de", "fr"))
-
-    def voices(self) -> Sequence[tts.Voice]:
-        return [tts.Voice("Claribel Dervla", "Claribel Dervla", tts.ANY_LANGUAGE)]
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SettingsFactory
+from tests.support.engines import CloningEngine
 from tests.support.serving import client_of
-from tests.tts.test_voices_api import VOICES, CloningEngine
+from tests.tts.test_voices_api import VOICES
 from voice_stack.tts.app import create_app
 from voice_stack.tts.voices import library
 

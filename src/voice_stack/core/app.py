@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import fastapi.routing
@@ -28,6 +29,7 @@ from voice_stack.core.metering import MeteringMiddleware
 from voice_stack.core.metrics import OTHER
 from voice_stack.core.middleware import BodyLimit, BodyLimitMiddleware, RequestContextMiddleware
 from voice_stack.core.openapi import complete_description
+from voice_stack.core.playground.routes import Playground
 from voice_stack.core.responses import envelope_response, error_response
 from voice_stack.core.root_path import AddRootPath, StripRootPath
 from voice_stack.core.service import EngineService
@@ -65,6 +67,8 @@ def build_app(
     at_root: Sequence[APIRouter] = (),
     status_paths: Sequence[str] = (),
     queued_paths: Sequence[str] = (),
+    playground: Path | None = None,
+    playground_about: Mapping[str, object] | None = None,
 ) -> FastAPI:
     """Assemble one service.
 
@@ -74,6 +78,8 @@ def build_app(
         at_root: served as they are.
         status_paths: served without an API key where health is.
         queued_paths: below ``API_V1_STR``; requests there are refused unread while the queue is full.
+        playground: folder of the page at ``/``, which is served without an API key.
+        playground_about: what that page is to know of the service besides; as public.
     """
     limits = {"form_limits": _FORM_LIMITS} if "form_limits" in signature(FastAPI.__init__).parameters else {}
     app = FastAPI(title=settings.title(name), version=__version__, lifespan=_lifespan, **limits)
@@ -86,6 +92,11 @@ def build_app(
         app.include_router(router)
     app.include_router(_health_router(name, service), tags=["health"])
     app.include_router(_metrics_router(service), tags=["metrics"])
+    page = None
+    if playground is not None and settings.playground:
+        page = Playground(name, settings, playground, playground_about or {})
+    if page is not None:
+        app.include_router(page.router)
     app.add_exception_handler(VoiceStackError, _on_known_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -93,6 +104,7 @@ def build_app(
     keyless_paths = (
         *((*HEALTH_PATHS, *status_paths) if settings.health_open else ()),
         *((METRICS_PATH,) if settings.metrics_open else ()),
+        *(page.paths if page is not None else ()),
     )
     complete_description(app, keyless_paths=keyless_paths if settings.api_keys else None)
     template_of = _templates(app)

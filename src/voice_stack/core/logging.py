@@ -49,8 +49,9 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
         logger.propagate = True
     # The access line is ours (core/middleware.py): it knows the request id and is written when the answer has ended.
     logging.getLogger("uvicorn.access").disabled = True
-    # Of a WebSocket uvicorn tells the address with its query, whatever the setting for access lines.
-    logging.getLogger("uvicorn.error").addFilter(_is_no_access_line)
+    # Of a WebSocket uvicorn tells the address with its query, whatever the setting for access lines; and a message that
+    # is no UTF-8 is an error to it, with a traceback that shows the message.
+    logging.getLogger("uvicorn.error").addFilter(_is_of_the_server)
     for chatty in (
         "httpx",
         "httpx2",
@@ -148,8 +149,9 @@ def _without_messages(error: BaseException) -> Iterator[str]:
     yield f"{type(error).__module__}.{type(error).__qualname__}: {message}\n"
 
 
-def _is_no_access_line(record: logging.LogRecord) -> bool:
-    return '"WebSocket' not in str(record.msg)
+def _is_of_the_server(record: logging.LogRecord) -> bool:
+    message = str(record.msg)
+    return '"WebSocket' not in message and not message.startswith("Invalid UTF-8")
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

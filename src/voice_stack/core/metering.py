@@ -14,6 +14,11 @@ PROBE_PATHS = frozenset({"/health", "/healthz", "/healthcheck", "/status", "/baz
 """Asked for all the time by those who only watch: not counted, and seldom worth a line in the log."""
 
 
+def is_aside(path: str) -> bool:
+    """Whether a request is none of the API's: a probe, or a file of the page that tries the service."""
+    return path in PROBE_PATHS or path == "/" or path.startswith("/playground/")
+
+
 @dataclass
 class _Exchange:
     """One request and what has become of it so far."""
@@ -55,7 +60,7 @@ class MeteringMiddleware:
         self._template_of = template_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PROBE_PATHS:
+        if scope["type"] != "http" or is_aside(scope["path"]):
             await self._app(scope, receive, send)
             return
         exchange = _Exchange()

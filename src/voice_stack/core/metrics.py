@@ -32,7 +32,10 @@ Outcome = Literal["ok", "error", "broken", "client_left"]
 OTHER = "other"
 """Stands for every path and method that the service does not know: clients make up as many as they like."""
 
-JOB_KINDS: dict[Service, Sequence[Kind]] = {"asr": (Kind.URGENT, Kind.SHORT, Kind.LONG), "tts": (Kind.SPEECH,)}
+JOB_KINDS: dict[Service, Sequence[Kind]] = {
+    "asr": (Kind.URGENT, Kind.LIVE, Kind.SHORT, Kind.LONG),
+    "tts": (Kind.SPEECH,),
+}
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voice_stack.core.errors import InvalidRequestError, StoppingError, UploadTooLargeError, VoiceStackError
 from voice_stack.core.logging import request_id
-from voice_stack.core.metering import PROBE_PATHS
+from voice_stack.core.metering import is_aside
 from voice_stack.core.metrics import OTHER
 from voice_stack.core.responses import error_response
 
@@ -82,7 +82,7 @@ class RequestContextMiddleware:
             failure = VoiceStackError(f"The service failed on this request; its log has the details under {id_}.")
             await error_response(failure)(scope, receive, send_with_id)
         finally:
-            level = logging.DEBUG if scope["path"] in PROBE_PATHS else logging.INFO
+            level = logging.DEBUG if is_aside(scope["path"]) else logging.INFO
             _logger.log(
                 level,
                 "%s %s %s",

@@ -139,6 +139,7 @@ class Settings(BaseSettings):
     )
     health_open: bool = Field(True, description="health and Bazarr's /status are served without an API key")
     metrics_open: bool = Field(False, description="/metrics is served without an API key")
+    playground: bool = Field(True, description="serve a page at / to try the service in a browser; it needs no API key")
     allowed_hosts: CommaSeparated = Field(
         (),
         description="comma-separated names that requests may address the service by, as in *.example.org; empty: any",
@@ -162,6 +163,13 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         1024, ge=1, description="most open connections of a process; one more ends an idle one, or gets 503"
     )
+    max_sessions: int = Field(
+        64, ge=0, description="most open sessions over WebSockets of a process; one more gets 503; 0 allows none"
+    )
+    session_idle_s: float = Field(
+        300, ge=0, description="a session in which nothing goes either way for so long is closed, s; 0 keeps it"
+    )
+    max_session_s: float = Field(86_400, ge=0, description="longest session over a WebSocket, s; 0 is no limit")
     shutdown_grace_s: float = Field(30, ge=0, description="how long running requests may take to finish at a stop")
     workers: int = Field(
         1, ge=1, description="processes of a service, each with a model of its own and its share of the processors"

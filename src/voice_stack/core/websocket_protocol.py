@@ -1,9 +1,13 @@
 """uvicorn's WebSocket protocol, with an end to what uvicorn lets hang, and time to finish at a stop.
 
-uvicorn keeps a connection whose client takes nothing, closes sessions at a stop before they could say their last word,
-and closes the socket under a client that is still sending what is too large, who then never learns why.
+uvicorn keeps a connection whose client takes nothing, ends one whose pong waits behind its audio, closes sessions at a
+stop before they could say their last word, and closes the socket under a client that is still sending what is too
+large, who then never learns why.
 """
 
+import asyncio
+import socket
+from contextlib import suppress
 from typing import Any
 
 from uvicorn._types import ASGISendEvent
@@ -17,6 +21,7 @@ MAX_FRAME_BYTES = 16 * 2**20
 LINGER_S = 5.0
 """How long what was written last may take to leave, and what is still arriving is thrown away, at the end."""
 _QUIET_S = 0.3
+_RECEIVE_BYTES = 128 * 1024
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
@@ -27,6 +32,19 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         self._stall_s = limits_of(self.app_state).stall_s
         self._stalled: Any = None
         self._ending: Any = None
+        self._heard_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        held: socket.socket | None = transport.get_extra_info("socket")
+        if held is not None:
+            with suppress(OSError):
+                # A ping waits behind all that was sent before it: no more of that than need be lies in the system.
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._stalled, self._ending):
@@ -52,6 +70,10 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         super().shutdown()
 
     def keepalive_timeout(self) -> None:
+        if self.ping_timeout is not None and (self.read_paused or self._heard_at > self.ping_sent_at):
+            # The answer waits behind what was not read yet.
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+            return
         super().keepalive_timeout()
         self._end_soon()
 

@@ -1,12 +1,14 @@
 """The text to speech app."""
 
+from pathlib import Path
+
 from fastapi import APIRouter, FastAPI
 
 from voice_stack.core.app import build_app
 from voice_stack.core.middleware import BodyLimit
 from voice_stack.core.process import app_from_settings
 from voice_stack.core.settings import Settings
-from voice_stack.tts.api.api_v1.endpoints import openai, voice_consents, voices
+from voice_stack.tts.api.api_v1.endpoints import openai, speech_stream, voice_consents, voices
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.engine_factory import create_engine
 from voice_stack.tts.service import TtsService
@@ -23,6 +25,7 @@ def create_app(settings: Settings, engine: TtsEngine | None = None) -> FastAPI:
     service = TtsService(settings, engine or create_engine(settings))
     api = APIRouter()
     api.include_router(openai.router)
+    api.include_router(speech_stream.router)
     api.include_router(voices.router)
     api.include_router(voice_consents.router)
     # JSON may write a character in 12 bytes.
@@ -33,7 +36,18 @@ def create_app(settings: Settings, engine: TtsEngine | None = None) -> FastAPI:
         voice_consents.PREFIX: BodyLimit(upload_bytes, None, "recording"),
     }
     return build_app(
-        "tts", settings, service, api, body_limit=limit, other_limits=uploads, queued_paths=("/audio/speech",)
+        "tts",
+        settings,
+        service,
+        api,
+        body_limit=limit,
+        other_limits=uploads,
+        queued_paths=("/audio/speech",),
+        playground=Path(__file__).parent / "playground",
+        playground_about={
+            "cloning": service.capabilities.cloning,
+            "sample_rate_hz": settings.tts_sample_rate,
+        },
     )
 
 

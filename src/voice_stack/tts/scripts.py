@@ -30,6 +30,22 @@ def speakable_text(text: str) -> str:
     return strip_unspeakable(text)
 
 
+def check_readable(text: str, cast: Cast) -> None:
+    """Refuse a text in a script that nobody of the cast can read.
+
+    Raises:
+        InvalidRequestError: it is mostly in one.
+    """
+    foreign = unspoken_script(text, cast.languages)
+    if foreign is not None:
+        raise InvalidRequestError(
+            f"The input is mostly in {foreign} script, which the voice {cast.lead.id!r} cannot read; it speaks: "
+            f"{', '.join(sorted(cast.languages))}.",
+            param="input",
+            code="unsupported_language",
+        )
+
+
 class ScriptWriter:
     """Makes scripts of texts, for an engine that is loaded. Its methods block, and may be called from any thread."""
 
@@ -80,7 +96,7 @@ class ScriptWriter:
         speed: float = 1.0,
         seed: int | None = None,
     ) -> Script:
-        """How to say a text, of which something can be said.
+        """How to say a text, of which something can be said, or one that is still to be written: an empty one.
 
         Args:
             voice: its id, its speaker's name or one of OpenAI's; None: the default one.
@@ -93,13 +109,8 @@ class ScriptWriter:
         cast = self._cast(voice)
         if language is not None:
             cast = cast.only(language)
-        elif (foreign := unspoken_script(text, cast.languages)) is not None:
-            raise InvalidRequestError(
-                f"The input is mostly in {foreign} script, which the voice {cast.lead.id!r} cannot read; it speaks: "
-                f"{', '.join(sorted(cast.languages))}.",
-                param="input",
-                code="unsupported_language",
-            )
+        else:
+            check_readable(text, cast)
         detects = language is None and self._settings.tts_auto_lang and len(cast.languages) > 1
         return Script(
             text,

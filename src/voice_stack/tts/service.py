@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -13,6 +13,8 @@ from voice_stack.core.metrics import Stopwatch
 from voice_stack.core.service import EngineService
 from voice_stack.core.settings import Settings
 from voice_stack.tts.engine.base import Capabilities, TtsEngine, Voice
+from voice_stack.tts.incremental.feed import TextFeed
+from voice_stack.tts.incremental.utterance import Utterance
 from voice_stack.tts.scripts import OPENAI_VOICES, ScriptWriter, speakable_text
 from voice_stack.tts.speech import EncodedChunk, Script, SpeechEncoder, SpeechPiece, speech_steps
 from voice_stack.tts.voices.catalogue import VoiceCatalogue
@@ -164,34 +166,84 @@ class TtsService(EngineService):
         stream = self._stream(replace(speech, text=text))
         return resumed(await anext(stream), stream)
 
-    async def _stream(self, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
+    async def speak_along(self, text: TextFeed, speech: Speech, *, model: str) -> AsyncGenerator[EncodedChunk, None]:
+        """Speak a text while it is being written, on this loop, to its end. Closing the stream ends the work.
+
+        Raises: as ``speak``; ``speech.text`` is not used.
+        """
+        self.check_model(model)
         async with self.lifecycle.in_use():
-            script = await asyncio.to_thread(
-                self._writer.write,
-                speech.text,
-                voice=speech.voice,
-                language=speech.language,
-                speed=speech.speed,
-                seed=speech.seed,
-            )
-            async with aclosing(self._chunks(script, speech.audio_format)) as chunks:
+            script = await self._script(replace(speech, text=""))
+            utterance = Utterance(self._engine, script, sample_rate_hz=self._settings.tts_sample_rate, text=text)
+            watch = Stopwatch()
+            pieces = self._pieces_along(utterance, watch)
+            async with aclosing(self._encoded(pieces, speech, watch)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _chunks(self, script: Script, audio_format: str) -> AsyncGenerator[EncodedChunk, None]:
-        rate_hz = self._settings.tts_sample_rate
-        steps = partial(speech_steps, self._engine, script, sample_rate_hz=rate_hz)
-        encoder = SpeechEncoder(audio_format, rate_hz, speed=script.speed)
-        watch = Stopwatch()
-        spoken_s = 0.0
+    async def check_speech(self, speech: Speech, *, model: str) -> None:
+        """Refuse what no text could be spoken with, as ``speak`` would."""
+        self.check_model(model)
+        await self.lifecycle.ready()
+        await self._script(replace(speech, text=""))
+
+    @property
+    def max_input_chars(self) -> int:
+        """The most characters of one text."""
+        return self._settings.tts_max_input_chars
+
+    async def _stream(self, speech: Speech) -> AsyncGenerator[EncodedChunk, None]:
+        async with self.lifecycle.in_use():
+            script = await self._script(speech)
+            watch = Stopwatch()
+            steps = partial(speech_steps, self._engine, script, sample_rate_hz=self._settings.tts_sample_rate)
+            async with aclosing(self._encoded(self._pieces(steps, watch), speech, watch)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _script(self, speech: Speech) -> Script:
+        return await asyncio.to_thread(
+            self._writer.write,
+            speech.text,
+            voice=speech.voice,
+            language=speech.language,
+            speed=speech.speed,
+            seed=speech.seed,
+        )
+
+    async def _pieces(
+        self, steps: Callable[[], Iterator[SpeechPiece | None]], watch: Stopwatch
+    ) -> AsyncGenerator[SpeechPiece, None]:
         working: AbstractContextManager[Job[SpeechPiece]] = self.queue.job(
             partial(watch.timed, steps), kind=Kind.SPEECH, max_wait_s=self.max_wait_s
         )
+        with working as job:
+            async for piece in job:
+                yield piece
+
+    async def _pieces_along(self, utterance: Utterance, watch: Stopwatch) -> AsyncGenerator[SpeechPiece, None]:
+        """A job for what can be said now, and no job while there is nothing."""
+        changed = asyncio.Event()
+        utterance.text.on_change = changed.set
+        while not utterance.is_over:
+            async with aclosing(self._pieces(utterance.steps, watch)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            with suppress(asyncio.TimeoutError):
+                while not utterance.is_over and not utterance.has_more:
+                    changed.clear()
+                    await asyncio.wait_for(changed.wait(), utterance.wait_s())
+
+    async def _encoded(
+        self, pieces: AsyncGenerator[SpeechPiece, None], speech: Speech, watch: Stopwatch
+    ) -> AsyncGenerator[EncodedChunk, None]:
+        encoder = SpeechEncoder(speech.audio_format, self._settings.tts_sample_rate, speed=speech.speed)
+        spoken_s = 0.0
         try:
-            with working as job:
+            async with aclosing(pieces):
                 held_s = 0.0  # an encoder gives nothing for what it still holds
                 # Encoded here and not by the job, so that the engine goes on with the next sentence meanwhile.
-                async for piece in job:
+                async for piece in pieces:
                     chunk = await asyncio.to_thread(encoder.encode, piece)
                     spoken_s += chunk.duration_s
                     held_s += chunk.duration_s

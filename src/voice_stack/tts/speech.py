@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from voice_stack.utils.audio.encode import AudioEncoder
 from voice_stack.utils.audio.loudness import Leveller
 from voice_stack.utils.audio.resample import Resampler
 from voice_stack.utils.audio.tempo import TempoChanger
-from voice_stack.utils.text import TextChunk, spoken_chunks
+from voice_stack.utils.text import Boundary, TextChunk, spoken_chunks
 
 EARLY_S = 0.3
 """How much of the first sentence is encoded on its own, in seconds of the encoded speech."""
@@ -119,57 +120,99 @@ def speech_steps(engine: TtsEngine, script: Script, *, sample_rate_hz: int) -> I
         EngineError: the engine failed.
         InvalidRequestError: the voice can say nothing of this text.
     """
-    spoken = 0
-    for samples in _flow(engine, script, sample_rate_hz):
-        if not samples.size:
-            yield None
-            continue
-        # The listener gets the beginning before the rest of the sentence is encoded.
-        early = 0 if spoken else round(EARLY_S * script.speed * sample_rate_hz)
-        spoken += samples.size
-        for part in np.split(samples, [early]):
-            if part.size:
-                yield SpeechPiece(part, part.size / sample_rate_hz)
-    if not spoken:
-        voice = script.cast.lead
-        raise InvalidRequestError(
-            f"The voice {voice.id!r} knows none of the characters of this text; it speaks {voice.language}.",
-            param="input",
-            code="nothing_to_say",
-        )
+    flow = SpeechFlow(engine, script, sample_rate_hz)
+    for chunk in text_chunks(engine, script):
+        yield from flow.say(chunk)
+    yield from flow.end()
 
 
 def text_chunks(engine: TtsEngine, script: Script) -> Iterator[TextChunk]:
     """The pieces in which a text is spoken, each in one language."""
-
-    def max_chars(language: str | None) -> int:
-        limit = engine.max_chars(language or script.cast.own_language)
-        return script.max_chars if limit is None else min(limit, script.max_chars)
-
     return spoken_chunks(
-        script.text, max_chars=max_chars, language_of=script.language_of, default_language=script.cast.own_language
+        script.text,
+        max_chars=partial(longest_chunk, engine, script),
+        language_of=script.language_of,
+        default_language=script.cast.own_language,
     )
 
 
-def _flow(engine: TtsEngine, script: Script, sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
-    """The speech with its pauses, at the output's sample rate and equally loud."""
-    joiner = Joiner(sample_rate_hz)
-    leveller = Leveller(sample_rate_hz)
-    resampler: Resampler | None = None
-    source_rate_hz = 0
-    pause_s = 0.0
-    for number, chunk in enumerate(text_chunks(engine, script)):
-        joiner.begin(pause_s)
-        leveller.begin()
-        seed = None if script.seed is None else (script.seed + number * _SEED_STEP) % _SEEDS
-        options = replace(script.cast.options(chunk.language), seed=seed, early=number == 0)
-        for audio in engine.synthesize(chunk.text, options):
-            if resampler is None or audio.sample_rate_hz != source_rate_hz:
-                source_rate_hz = audio.sample_rate_hz
-                resampler = Resampler(source_rate_hz, sample_rate_hz)
-            yield joiner.process(leveller.process(resampler.process(audio.samples)))
-        if resampler is not None:
+def longest_chunk(engine: TtsEngine, script: Script, language: str | None) -> int:
+    """The most characters of a chunk in a language."""
+    limit = engine.max_chars(language or script.cast.own_language)
+    return script.max_chars if limit is None else min(limit, script.max_chars)
+
+
+class SpeechFlow:
+    """One continuous speech of chunks of text: with its pauses, at the output's sample rate and equally loud.
+
+    The chunks may come late, and their steps be taken on different threads, one after the other.
+    """
+
+    def __init__(self, engine: TtsEngine, script: Script, sample_rate_hz: int) -> None:
+        self._engine = engine
+        self._script = script
+        self._rate_hz = sample_rate_hz
+        self._joiner = Joiner(sample_rate_hz)
+        self._leveller = Leveller(sample_rate_hz)
+        self._resampler: Resampler | None = None
+        self._source_rate_hz = 0
+        self._pause_s = 0.0
+        self._chunks = 0
+        self._spoken = 0  # samples
+
+    def say(
+        self, chunk: TextChunk, *, gap: Boundary | None = None, early: bool = False
+    ) -> Iterator[SpeechPiece | None]:
+        """Say the next chunk; raises what the engine does.
+
+        Args:
+            gap: what lies between it and the one before; None: what that one said.
+            early: somebody waits for it, as for the first chunk.
+        """
+        self._joiner.begin(self._pause_s if gap is None else PAUSES_S[gap])
+        self._leveller.begin()
+        seed = self._script.seed
+        options = replace(
+            self._script.cast.options(chunk.language),
+            seed=None if seed is None else (seed + self._chunks * _SEED_STEP) % _SEEDS,
+            early=early or not self._chunks,
+        )
+        self._chunks += 1
+        for audio in self._engine.synthesize(chunk.text, options):
+            if self._resampler is None or audio.sample_rate_hz != self._source_rate_hz:
+                self._source_rate_hz = audio.sample_rate_hz
+                self._resampler = Resampler(audio.sample_rate_hz, self._rate_hz)
+            yield from self._pieces(self._joined(self._resampler.process(audio.samples)))
+        if self._resampler is not None:
             # Each chunk ends before its pause: what the filter still holds belongs to it.
-            yield joiner.process(leveller.process(resampler.flush()))
-        pause_s = PAUSES_S[chunk.boundary]
-    yield joiner.end()
+            yield from self._pieces(self._joined(self._resampler.flush()))
+        self._pause_s = PAUSES_S[chunk.boundary]
+
+    def end(self) -> Iterator[SpeechPiece | None]:
+        """The end of the last chunk.
+
+        Raises:
+            InvalidRequestError: the voice could say nothing of any.
+        """
+        yield from self._pieces(self._joiner.end())
+        if not self._spoken:
+            voice = self._script.cast.lead
+            raise InvalidRequestError(
+                f"The voice {voice.id!r} knows none of the characters of this text; it speaks {voice.language}.",
+                param="input",
+                code="nothing_to_say",
+            )
+
+    def _joined(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._joiner.process(self._leveller.process(samples))
+
+    def _pieces(self, samples: NDArray[np.float32]) -> Iterator[SpeechPiece | None]:
+        if not samples.size:
+            yield None
+            return
+        # The listener gets the beginning before the rest of the sentence is encoded.
+        early = 0 if self._spoken else round(EARLY_S * self._script.speed * self._rate_hz)
+        self._spoken += samples.size
+        for part in np.split(samples, [early]):
+            if part.size:
+                yield SpeechPiece(part, part.size / self._rate_hz)

@@ -1,42 +1,32 @@
 """Text cut into chunks for speech synthesis."""
 
-import math
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
 
-from voice_stack.utils.glyphs import belong_together
 from voice_stack.utils.normalise import normalise, plain_text
-from voice_stack.utils.sentence_ends import (
-    TIGHT,
-    UNSPACED,
-    Boundary,
-    break_after,
-    inner_ends,
-    stays_with_previous,
-)
+from voice_stack.utils.sentence_ends import UNSPACED, Boundary
+from voice_stack.utils.sentences import LONGEST_WORD, Sentence, cut, sentences
 from voice_stack.utils.speakable import has_speech, strip_unspeakable
 
-__all__ = ["Boundary", "TextChunk", "has_speech", "split_text", "spoken_chunks", "strip_unspeakable"]
+__all__ = [
+    "LONGEST_WORD",
+    "Boundary",
+    "ChunkMaker",
+    "TextChunk",
+    "has_speech",
+    "is_short",
+    "split_text",
+    "spoken_chunks",
+    "strip_unspeakable",
+]
 
-LONGEST_WORD = 4
-"""A word of up to this many times ``max_chars`` stays whole; a longer one is cut between its characters."""
 SHORT_CHARS = 10
 """Sentences below this length join a neighbour: engines speak a word on its own badly."""
 _AT_ONCE_CHARS = 1000
 """The most characters whose language is told, and which are normalised, at once."""
-_TAIL_CHARS = 40
-"""How much of a word is kept to judge closing punctuation set apart from it."""
 
-_GLYPH = -1
-"""A cut between two characters, where nothing better is left."""
-
-_LIST_MARK = re.compile(r"[-*+]|[•‣◦▪●]\S*|\(?\d{1,3}[.)]|\(?[a-z]\)")
-_HEADING = re.compile(r"#{1,6}")
 _UNSPACED_CHAR = re.compile(f"[{UNSPACED}]")
-_UNSPACED_EDGE = re.compile(rf"(?<=[{UNSPACED}])(?=\w)|(?<=\w)(?=[{UNSPACED}])")
 
 
 @dataclass(frozen=True)
@@ -49,14 +39,6 @@ class TextChunk:
     """What ended the chunk; the end of the whole text is the end of a paragraph."""
     language: str | None = None
     """What the text is in, as in ``en`` (ISO 639-1); None: unknown."""
-
-
-@dataclass(frozen=True)
-class _Sentence:
-    text: str  # ends with a space where one follows in the source
-    breaks: list[tuple[int, int]]  # (index at which the text may end, how good a place that is), in order
-    boundary: Boundary
-    language: str | None = None
 
 
 def split_text(text: str, max_chars: int) -> Iterator[TextChunk]:
@@ -74,7 +56,8 @@ def split_text(text: str, max_chars: int) -> Iterator[TextChunk]:
     Raises:
         ValueError: ``max_chars`` is less than 1.
     """
-    return _split(text, _at_least_one(max_chars))
+    _check(max_chars)
+    return _chunks(sentences(text), ChunkMaker(lambda _: max_chars, normalised=False))
 
 
 def spoken_chunks(
@@ -99,47 +82,141 @@ def spoken_chunks(
     Raises:
         ValueError: ``max_chars`` gave less than 1.
     """
-
-    def longest(piece: _Sentence) -> int:
-        return _at_least_one(max_chars(piece.language))
-
+    maker = ChunkMaker(max_chars, language_of, default_language, normalised=normalised)
     # A text without any stop would otherwise be one sentence, and its first chunk as late as its last.
-    whole = _sentences(plain_text(text))
-    sentences: Iterator[_Sentence] = (part for sentence in whole for part in _cut(sentence, _AT_ONCE_CHARS))
-    sentences = _with_languages(sentences, language_of, default_language)
-    if normalised:
-        sentences = (spoken for sentence in sentences for spoken in _normalised(sentence))
-    return _pieces(sentences, longest)
+    return _chunks((part for whole in sentences(plain_text(text)) for part in cut(whole, _AT_ONCE_CHARS)), maker)
 
 
-def _at_least_one(max_chars: int) -> int:
+def _chunks(cuts: Iterator[Sentence], maker: "ChunkMaker") -> Iterator[TextChunk]:
+    for sentence in cuts:
+        yield from maker.add(sentence)
+    yield from maker.end()
+
+
+class ChunkMaker:
+    """Takes sentences one by one and gives the chunks that are complete; the arguments are those of `spoken_chunks`."""
+
+    def __init__(
+        self,
+        max_chars: Callable[[str | None], int],
+        language_of: Callable[[str, str | None], str | None] | None = None,
+        default_language: str | None = None,
+        *,
+        normalised: bool = True,
+    ) -> None:
+        self._max_chars = max_chars
+        self._language_of = language_of
+        self._default = default_language
+        self._normalised = normalised
+        self._language: str | None = None  # of the sentence before
+        self._first: Sentence | None = None  # waits for the second to tell its language
+        self._held: Sentence | None = None  # may be joined by the next one
+        self._short: Sentence | None = None  # joins that one or the next
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held back."""
+        return self._first is None and self._held is None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what is held back is nothing, or too short to be spoken well by itself."""
+        held = self._first or self._held
+        return held is None or is_short(held.text)
+
+    def add(self, sentence: Sentence) -> Iterator[TextChunk]:
+        """The next sentence. What it completes is the chunk before it, as soon as the two are not to be joined."""
+        for told in self._with_language(sentence):
+            yield from self._spoken(told)
+
+    def end(self) -> Iterator[TextChunk]:
+        """Everything that was held back; more sentences may follow."""
+        if self._first is not None:
+            self._language = self._default
+            first, self._first = replace(self._first, language=self._language), None
+            yield from self._spoken(first)
+        yield from self._all()
+
+    def _all(self) -> Iterator[TextChunk]:
+        if self._held is not None and self._short is not None:
+            yield from self._join(joins=True)
+        if self._held is not None:
+            yield _chunk(self._held)
+        self._held = self._short = None
+
+    def _with_language(self, sentence: Sentence) -> Iterator[Sentence]:
+        if self._language_of is None:
+            yield replace(sentence, language=self._default)
+        elif self._first is not None:
+            first, self._first = self._first, None
+            self._language = self._language_of(sentence.text, None) or self._default
+            yield replace(first, language=self._language)
+            yield replace(sentence, language=self._language)
+        else:
+            before, self._language = self._language, self._language_of(sentence.text, self._language)
+            if self._language is None and before is None:
+                self._first = sentence
+            else:
+                yield replace(sentence, language=self._language)
+
+    def _spoken(self, sentence: Sentence) -> Iterator[TextChunk]:
+        for spoken in _normalised(sentence) if self._normalised else [sentence]:
+            for piece in cut(spoken, self._longest(spoken)):
+                yield from self._take(piece)
+
+    def _take(self, piece: Sentence) -> Iterator[TextChunk]:
+        last = self._short or self._held
+        if not has_speech(piece.text):
+            if last is not None:
+                # The pause is that of the text: "The end. ***" at the end of a paragraph still ends it.
+                boundary = max(last.boundary, piece.boundary)
+                last = replace(last, text=last.text.rstrip() + " ", breaks=[], boundary=boundary)
+                if self._short is not None:
+                    self._short = last
+                else:
+                    self._held = last
+            return
+        if self._short is not None:
+            yield from self._join(joins=not self._fit(self._short, piece))
+        if self._held is None:
+            self._held = piece
+        else:
+            self._short = piece
+            if is_short(self._held.text):
+                yield from self._join(joins=True)
+            elif not is_short(piece.text):
+                yield from self._join(joins=False)
+        if piece.boundary is Boundary.PARAGRAPH:
+            yield from self._all()
+
+    def _join(self, *, joins: bool) -> Iterator[TextChunk]:
+        """Make one of the two that are held, where they fit together; else the first is complete."""
+        held, short = self._held, self._short
+        if held is None or short is None:
+            return
+        if joins and self._fit(held, short):
+            self._held = replace(short, text=held.text + short.text, breaks=[])
+        else:
+            yield _chunk(held)
+            self._held = short
+        self._short = None
+
+    def _fit(self, one: Sentence, other: Sentence) -> bool:
+        if one.boundary is Boundary.PARAGRAPH or one.language != other.language:
+            return False
+        return len(one.text) + len(other.text.rstrip()) <= self._longest(one)
+
+    def _longest(self, piece: Sentence) -> int:
+        return _check(self._max_chars(piece.language))
+
+
+def _check(max_chars: int) -> int:
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, not {max_chars}")
     return max_chars
 
 
-def _with_languages(
-    sentences: Iterator[_Sentence],
-    language_of: Callable[[str, str | None], str | None] | None,
-    default: str | None,
-) -> Iterator[_Sentence]:
-    if language_of is None:
-        yield from (replace(sentence, language=default) for sentence in sentences)
-        return
-    language: str | None = None
-    for sentence in sentences:
-        language_before, language = language, language_of(sentence.text, language)
-        if language is None and language_before is None:
-            after = next(sentences, None)
-            language = (language_of(after.text, None) if after is not None else None) or default
-            yield replace(sentence, language=language)
-            if after is not None:
-                yield replace(after, language=language)
-        else:
-            yield replace(sentence, language=language)
-
-
-def _normalised(sentence: _Sentence) -> Iterator[_Sentence]:
+def _normalised(sentence: Sentence) -> Iterator[Sentence]:
     """What is spoken of a sentence; where that is several, its own end is that of the last."""
     written = sentence.text.strip()
     spoken = normalise(written, sentence.language)
@@ -148,8 +225,8 @@ def _normalised(sentence: _Sentence) -> Iterator[_Sentence]:
     if spoken == written:
         yield sentence
         return
-    held: _Sentence | None = None
-    for piece in _sentences(spoken):
+    held: Sentence | None = None
+    for piece in sentences(spoken):
         if held is not None:
             yield held
         held = replace(piece, language=sentence.language)
@@ -158,167 +235,12 @@ def _normalised(sentence: _Sentence) -> Iterator[_Sentence]:
         yield replace(held, text=held.text.rstrip() + space, boundary=sentence.boundary)
 
 
-def _split(text: str, max_chars: int) -> Iterator[TextChunk]:
-    return _pieces(_sentences(text), lambda _: max_chars)
+def _chunk(piece: Sentence) -> TextChunk:
+    return TextChunk(piece.text.strip(), piece.boundary, piece.language)
 
 
-def _pieces(sentences: Iterator[_Sentence], longest: Callable[[_Sentence], int]) -> Iterator[TextChunk]:
-    pieces = (piece for sentence in sentences for piece in _cut(sentence, longest(sentence)))
-    for piece in _merge_short(_drop_unspeakable(pieces), longest):
-        yield TextChunk(piece.text.strip(), piece.boundary, piece.language)
-
-
-def _words(text: str) -> Iterator[tuple[str, Boundary]]:
-    """Each word with the gap before it: WORD a space, CLAUSE a line end, SENTENCE a list item, PARAGRAPH."""
-    gap = Boundary.PARAGRAPH
-    in_heading = False
-    for line in text.splitlines():
-        if not has_speech(line):
-            gap = Boundary.PARAGRAPH
-            continue
-        words = line.split()
-        heading = _HEADING.fullmatch(words[0]) is not None
-        if heading or in_heading:
-            gap = Boundary.PARAGRAPH
-        elif len(words) > 1 and _LIST_MARK.fullmatch(words[0]):
-            gap = max(gap, Boundary.SENTENCE)
-        in_heading = heading
-        for word in words:
-            yield word, gap
-            gap = Boundary.WORD
-        gap = Boundary.CLAUSE
-
-
-def _sentences(text: str) -> Iterator[_Sentence]:
-    parts: list[str] = []
-    breaks: list[tuple[int, int]] = []
-    length = 0
-    before = tail = ""
-    for (word, _), (after, gap) in pairwise(chain(_words(text), [("", Boundary.PARAGRAPH)])):
-        begin = 0
-        for end, kind in inner_ends(word):
-            parts.append(word[begin:end])
-            length += end - begin
-            begin = end
-            if kind is Boundary.SENTENCE:
-                yield _Sentence("".join(parts), breaks, kind)
-                parts, breaks, length = [], [], 0
-            else:
-                breaks.append((length, kind))
-        last = word[begin:] if begin else tail + word
-        level: int = gap
-        if gap < Boundary.SENTENCE:
-            line_end = gap is Boundary.CLAUSE
-            level = break_after(last, before=before, after=after, line_end=line_end, first=not parts)
-        tail = last[-_TAIL_CHARS:] if stays_with_previous(after) else ""
-        before = word
-        parts.append(word[begin:])
-        length += len(word) - begin
-        breaks.append((length, level))
-        parts.append(" ")
-        length += 1
-        if level >= Boundary.SENTENCE:
-            yield _Sentence("".join(parts), breaks, Boundary(level))
-            parts, breaks, length = [], [], 0
-
-
-def _cut(sentence: _Sentence, max_chars: int) -> Iterator[_Sentence]:
-    text = sentence.text
-    end = len(text.rstrip())
-    if end <= max_chars:
-        yield sentence
-        return
-    breaks = _all_breaks(sentence, end, max_chars)
-    places = [place for place, _ in breaks]
-    start = first = 0
-    while end - start > max_chars:
-        window = range(first, bisect_right(places, start + max_chars, lo=first))
-        chosen = _best_break(breaks, window, start, end, max_chars) if window else first
-        place, level = breaks[chosen]
-        following = place + (text[place : place + 1] == " ")
-        yield _Sentence(text[start:following], [], Boundary(max(level, Boundary.WORD)), sentence.language)
-        start, first = following, chosen + 1
-    if start < end:
-        yield _Sentence(text[start:], [], sentence.boundary, sentence.language)
-
-
-def _best_break(breaks: list[tuple[int, int]], window: range, start: int, end: int, max_chars: int) -> int:
-    """The index in ``window`` to cut at: the best kind of place, and of these the nearest to parts of like length."""
-    part = (end - start) / math.ceil((end - start) / max_chars)
-    margin = 0.4 * part
-    inside = [i for i in window if start + margin <= breaks[i][0] <= end - margin]
-    for least in (Boundary.CLAUSE, Boundary.WORD, TIGHT, _GLYPH):
-        found = [i for i in inside if breaks[i][1] >= least]
-        if found:
-            return min(found, key=lambda i: abs(breaks[i][0] - start - part))
-    return window[-1]
-
-
-def _all_breaks(sentence: _Sentence, end: int, max_chars: int) -> list[tuple[int, int]]:
-    """The breaks of a sentence, and those between characters: of unspaced scripts and of words beyond all bounds."""
-    text = sentence.text
-    places = {
-        match.start(): _GLYPH
-        for match in _UNSPACED_EDGE.finditer(text)
-        if not belong_together(text[match.start() - 1], text[match.start()])
-        and not text[match.start() - 1].isdigit()
-        and not text[match.start()].isdigit()
-    }
-    places.update(sentence.breaks)
-    places[end] = sentence.boundary
-    breaks: list[tuple[int, int]] = []
-    start = 0
-    for place in sorted(places):
-        if place - start > LONGEST_WORD * max_chars:
-            while place - start > max_chars:
-                start = _glyph_end(text, start, start + max_chars)
-                breaks.append((start, _GLYPH))
-        breaks.append((place, places[place]))
-        start = place + (text[place : place + 1] == " ")
-    return breaks
-
-
-def _glyph_end(text: str, start: int, limit: int) -> int:
-    """The last index up to ``limit`` where no character is parted from its marks; ``limit`` where there is none."""
-    return next((i for i in range(limit, start, -1) if not belong_together(text[i - 1], text[i])), limit)
-
-
-def _drop_unspeakable(pieces: Iterator[_Sentence]) -> Iterator[_Sentence]:
-    held: _Sentence | None = None
-    for piece in pieces:
-        if has_speech(piece.text):
-            if held is not None:
-                yield held
-            held = piece
-        elif held is not None:
-            # The pause is that of the text: "The end. ***" at the end of a paragraph still ends it.
-            held = replace(held, text=held.text.rstrip() + " ", breaks=[], boundary=max(held.boundary, piece.boundary))
-    if held is not None:
-        yield held
-
-
-def _merge_short(pieces: Iterator[_Sentence], longest: Callable[[_Sentence], int]) -> Iterator[_Sentence]:
-    held, piece = next(pieces, None), next(pieces, None)
-    while held is not None and piece is not None:
-        after = next(pieces, None)
-        joins = _is_short(held) or (_is_short(piece) and not _fit(piece, after, longest))
-        if joins and _fit(held, piece, longest):
-            held = replace(piece, text=held.text + piece.text, breaks=[])
-        else:
-            yield held
-            held = piece
-        piece = after
-    if held is not None:
-        yield held
-
-
-def _fit(one: _Sentence, other: _Sentence | None, longest: Callable[[_Sentence], int]) -> bool:
-    if other is None or one.boundary is Boundary.PARAGRAPH or one.language != other.language:
-        return False
-    return len(one.text) + len(other.text.rstrip()) <= longest(one)
-
-
-def _is_short(piece: _Sentence) -> bool:
-    text = piece.text.rstrip()
+def is_short(text: str) -> bool:
+    """Whether a sentence is too short to be spoken well by itself."""
+    text = text.rstrip()
     # A Chinese character takes about as long to say as three letters.
     return len(text) < SHORT_CHARS and len(text) + 2 * len(_UNSPACED_CHAR.findall(text)) < SHORT_CHARS

@@ -1,5 +1,6 @@
 """Shapes of OpenAI's speech API (``openai`` SDK, ``types/audio/speech_create_params.py``)."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -42,6 +43,12 @@ class SpeechUsage(BaseModel):
     input_tokens: int
     output_tokens: int
     total_tokens: int
+
+    @classmethod
+    def of(cls, characters: int, duration_s: float) -> "SpeechUsage":
+        """What so much text and audio comes to."""
+        tokens_in, tokens_out = math.ceil(characters / 4), round(duration_s * 20)
+        return cls(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)
 
 
 class SpeechAudioDelta(BaseModel):

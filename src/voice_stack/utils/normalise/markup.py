@@ -3,12 +3,12 @@
 import html
 import re
 
-_BLOCK_TAGS = (
+BLOCK_TAGS = (
     "p|br|div|li|ul|ol|h[1-6]|tr|table|section|article|blockquote|pre|hr|body|head|html|main|header|footer|title"
 )
-_INLINE_TAGS = "a|b|i|u|s|em|strong|span|code|small|big|sub|sup|mark|del|ins|q|cite|kbd|abbr|font|img|td|th|tbody|thead"
-_BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK_TAGS})(?:\s[^<>]{{0,500}})?/?>", re.IGNORECASE)
-_INLINE_TAG = re.compile(rf"</?(?:{_INLINE_TAGS})(?:\s[^<>]{{0,500}})?/?>", re.IGNORECASE)
+INLINE_TAGS = "a|b|i|u|s|em|strong|span|code|small|big|sub|sup|mark|del|ins|q|cite|kbd|abbr|font|img|td|th|tbody|thead"
+_BLOCK_TAG = re.compile(rf"</?(?:{BLOCK_TAGS})(?:\s[^<>]{{0,500}})?/?>", re.IGNORECASE)
+_INLINE_TAG = re.compile(rf"</?(?:{INLINE_TAGS})(?:\s[^<>]{{0,500}})?/?>", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--[^<>]{0,2000}-->")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)?[^\s<>]{3,500})>")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")

@@ -1,7 +1,6 @@
 """OpenAI's audio API, text to speech."""
 
 import base64
-import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
@@ -70,6 +69,4 @@ async def _events(
         async for chunk in chunks:
             duration_s += chunk.duration_s
             yield SpeechAudioDelta(audio=base64.b64encode(chunk.data).decode())
-    tokens_in, tokens_out = math.ceil(characters / 4), round(duration_s * 20)
-    usage = SpeechUsage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)
-    yield SpeechAudioDone(usage=usage, duration=round(duration_s, 3))
+    yield SpeechAudioDone(usage=SpeechUsage.of(characters, duration_s), duration=round(duration_s, 3))

@@ -1,0 +1,1 @@
+"""Speech from a text that is still being written."""
