@@ -8,6 +8,7 @@ from benchmarks.figures.clip import ClipLatency
 from benchmarks.figures.errors import ClipErrors
 from benchmarks.figures.film import Film, Overhead
 from benchmarks.figures.health import Health
+from benchmarks.figures.live import Live
 from benchmarks.figures.memory import IdleMemory
 from benchmarks.figures.mixed import Mixed
 from benchmarks.figures.overload import Overload
@@ -20,6 +21,7 @@ FIGURES: Sequence[Figure] = (
     ManyClients(),
     Scaling(),
     Mixed(),
+    Live(),
     Overhead(),
     ConcurrentSpeech(),
     Health(),

@@ -92,6 +92,28 @@ async def test_a_job_without_results_yet_gives_up_its_turn_after_a_while(
         assert [result async for result in job] == ["busy"]
 
 
+async def test_a_job_without_results_yet_makes_way_at_once_for_one_that_goes_first() -> None:
+    log: list[str] = []
+    live_waits = threading.Event()
+
+    def film() -> Iterator[int]:
+        for number in range(3):
+            log.append("film")
+            if not number:
+                live_waits.wait(5)
+            yield 0 if number == 2 else None  # type: ignore[misc]
+
+    queue = StepQueue("test", max_active={Kind.LONG: 1, Kind.LIVE: 1}, max_waiting=8)
+    with queue.job(film) as long:
+        wait_until(lambda: log == ["film"])
+        with queue.job(numbers(1, log, "live"), kind=Kind.LIVE) as live:
+            live_waits.set()
+            assert await read_all(live) == [0]
+        assert await read_all(long) == [0]
+    queue.close()
+    assert log == ["film", "live0", "film", "film"]
+
+
 async def test_a_slow_reader_stops_its_own_job_and_nobody_elses(queue: StepQueue) -> None:
     log: list[str] = []
     with queue.job(numbers(50, log, "slow"), look_ahead=2) as slow, queue.job(numbers(50), look_ahead=2) as fast:

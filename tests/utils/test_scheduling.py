@@ -52,7 +52,7 @@ def test_steps_of_shorter_kinds_go_first() -> None:
     for kind in reversed(Kind):
         scheduler.admit(Entry(kind), 0.0)
     order = [entry.kind for _ in Kind if (entry := scheduler.next_step(1.0))]
-    assert order == [Kind.URGENT, Kind.SHORT, Kind.SPEECH, Kind.LONG]
+    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.SHORT, Kind.SPEECH, Kind.LONG]
     assert scheduler.next_step(1.0) is None
 
 
@@ -65,7 +65,7 @@ def test_batches_of_shorter_kinds_go_first() -> None:
         batch = batch_of(scheduler, now=1.0)
         order.append(members(batch)[0].kind)
         scheduler.end_batch(batch, 1.0)
-    assert order == [Kind.URGENT, Kind.SHORT, Kind.SPEECH, Kind.LONG]
+    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.SHORT, Kind.SPEECH, Kind.LONG]
 
 
 @pytest.mark.parametrize(("waited_s", "first"), [(STARVING_S - 0.01, Kind.SHORT), (STARVING_S, Kind.LONG)])

@@ -12,14 +12,19 @@ from voice_stack.asr.engine.base import (
     SAMPLE_RATE_HZ,
     AsrEngine,
     AudioBlock,
+    Hypothesis,
     Language,
+    LiveWindow,
     Position,
     Step,
     TranscribeOptions,
 )
 from voice_stack.asr.engines import NamedEngines
+from voice_stack.asr.live.options import LiveOptions
+from voice_stack.asr.live.transcription import LiveTranscription
 from voice_stack.asr.requests import resolve_options
 from voice_stack.asr.transcript import Transcript, TranscriptBuilder
+from voice_stack.core.errors import InvalidRequestError
 from voice_stack.core.metrics import Stopwatch
 from voice_stack.core.models_api import Model, model_not_found
 from voice_stack.core.service import EngineService
@@ -55,7 +60,7 @@ DETECT_S = 1800
 KEPT_BYTES = 32 * 2**20
 """Size of the results that are kept for retries."""
 
-MAX_ACTIVE = {Kind.URGENT: 2, Kind.SHORT: 32, Kind.LONG: 4}
+MAX_ACTIVE = {Kind.URGENT: 2, Kind.LIVE: 256, Kind.PARTIAL: 256, Kind.SHORT: 32, Kind.LONG: 4}
 """Requests that take turns. A long one holds a few minutes of audio; the other uploads wait on disk."""
 
 SHORT_S = 30.0
@@ -160,6 +165,55 @@ class AsrService(EngineService):
                         heard_s = step.upload_s
                     yield step
             self.metrics.audio_done("in", heard_s, watch.seconds)
+
+    @asynccontextmanager
+    async def live(self, options: LiveOptions, *, model: str | None = None) -> AsyncIterator[LiveTranscription]:
+        """Transcribe speech while it is spoken; leaving the ``with`` block abandons all work.
+
+        The model is in use, and is kept, for as long as the block lasts.
+
+        Raises:
+            ModelNotFoundError: ``model`` is neither on this machine nor may it be fetched.
+            InvalidRequestError: the model cannot do what is asked.
+            UnavailableError: the service is stopping or has no model.
+        """
+        async with self._lend(model) as engine:
+            if not engine.capabilities.live:
+                raise InvalidRequestError(f"The engine {engine.name!r} cannot transcribe live.", param="model")
+
+            def resolve(options: LiveOptions) -> TranscribeOptions:
+                asked = TranscribeOptions(language=options.language, prompt=options.prompt, hotwords=options.keywords)
+                return resolve_options(asked, engine, self._settings)
+
+            busy_s = 0.0
+
+            async def hypothesize(window: LiveWindow) -> Hypothesis:
+                nonlocal busy_s
+
+                def run() -> Steps[Hypothesis]:
+                    work = engine.hypothesis(window)
+                    yield work
+                    yield work
+                    yield work.result()
+
+                watch = Stopwatch()
+                working: AbstractContextManager[Job[Hypothesis]] = self.queue.job(
+                    partial(watch.timed, run),
+                    kind=Kind.LIVE if window.final else Kind.PARTIAL,
+                    max_wait_s=self.max_wait_s,
+                )
+                try:
+                    with working as job:
+                        return await anext(job)
+                finally:
+                    busy_s += watch.seconds
+
+            transcription = LiveTranscription(options, resolve=resolve, hypothesize=hypothesize)
+            try:
+                yield transcription
+            finally:
+                await transcription.close()
+                self.metrics.audio_done("in", transcription.heard_s, busy_s)
 
     async def detect_language(self, upload: BinaryIO, *, decode: Decode = decode_isolated) -> Language | None:
         """Tell what is spoken in an upload, ahead of the transcriptions that wait; None where nobody can tell.

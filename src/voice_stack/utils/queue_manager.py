@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TURN_S = 0.5
-"""A job that gives no result keeps its turn for this long, in seconds."""
+"""A job that gives no result keeps its turn for this long, in seconds, where none of a shorter kind waits for one."""
 
 
 class Observer(Protocol):
@@ -340,7 +340,7 @@ class StepQueue:
                         job.room -= 1
                     job.deliver(result)
                     return False, getattr(result, "duration_s", 0.0)
-                if time.monotonic() > turn_ends_at:
+                if time.monotonic() > turn_ends_at or self._should_yield(job):
                     return False, 0.0
         except StopIteration:
             pass
@@ -352,6 +352,10 @@ class StepQueue:
         _close(job)
         job.end(error)
         return True, 0.0
+
+    def _should_yield(self, job: Job[Any]) -> bool:
+        with self._changed:
+            return self._scheduler.should_yield(job)
 
     def _must_wait(self, job: Job[Any], work: Work[Any]) -> bool:
         if work.offered_at is None:

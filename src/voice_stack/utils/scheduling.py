@@ -34,6 +34,8 @@ class Kind(str, enum.Enum):
     """What sort of request a job is; the ones that are named first go first."""
 
     URGENT = "urgent"  # a moment's work that others wait for
+    LIVE = "live"  # what was just said, and somebody waits for its text
+    PARTIAL = "partial"  # what is being said; where there is no time for it now the next one has it, too
     SHORT = "short"
     SPEECH = "speech"
     LONG = "long"  # minutes of work
@@ -227,6 +229,10 @@ class Scheduler:
         """The step has run, and gave so much audio."""
         entry.stepping = False
         entry.tag += audio_s
+
+    def should_yield(self, entry: Entry) -> bool:
+        """Whether a step of a job that goes before this one's waits for its turn."""
+        return any(other.ready_at is not None and _RANK[other.kind] < _RANK[entry.kind] for other in self.active)
 
     # Batches
 

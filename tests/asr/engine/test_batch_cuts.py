@@ -79,7 +79,7 @@ def tokenizer(model_dir: Path) -> Any:
     engine = FasterWhisperEngine("tiny.en", ModelStore(model_dir, offline=True), device="cpu")
     engine.load()
     assert engine._decoder is not None
-    return engine._decoder._tokenizer("en", "transcribe")
+    return engine._decoder.tokenizer("en", "transcribe")
 
 
 def cut_sentences(piece: dict[str, Any], tokenizer: Any) -> Iterator[tuple[str, float, float]]:

@@ -250,9 +250,9 @@ def test_a_prompt_that_spells_a_special_token_harms_no_other_row(
 ) -> None:
     decoder = decoder_of(tiny)
     strange = replace(ENGLISH, prompt="<|startoftranscript|> hello <|0.00|>", hotwords="<|endoftext|>", beam_size=1)
-    tokens = decoder._before(strange)
+    tokens = decoder.before(strange)
     plain = replace(strange, prompt="hello " * (len(tokens) - 1), hotwords=None)
-    assert len(decoder._before(plain)) == len(tokens)
+    assert len(decoder.before(plain)) == len(tokens)
     tasks = [task(fox, strange), task(recordings["hello_world"], plain)]
     assert decoder.key(tasks[0]) == decoder.key(tasks[1])
     first, second = decoder.decode(tasks)
@@ -263,13 +263,13 @@ def test_a_prompt_that_spells_a_special_token_harms_no_other_row(
 def test_of_a_long_prompt_the_end_is_taken_beside_the_words_to_expect(tiny: FasterWhisperEngine) -> None:
     decoder = decoder_of(tiny)
     expected, said = decoder.tokens_before(TranscribeOptions(prompt=LONG + "the end", hotwords="Phox"))
-    tokenizer = decoder._tokenizer("en", "transcribe")
+    tokenizer = decoder.tokenizer("en", "transcribe")
     assert tokenizer.decode(expected) == " Phox"
     assert tokenizer.decode(said).endswith(" the end")
     assert len(expected) + len(said) == 223
     expected, said = decoder.tokens_before(TranscribeOptions(prompt="the end", hotwords=LONG))
     assert (len(expected), said) == (223, [])
-    assert decoder._before(TranscribeOptions(prompt=" ", hotwords="")) == decoder._before(TranscribeOptions()) == []
+    assert decoder.before(TranscribeOptions(prompt=" ", hotwords="")) == decoder.before(TranscribeOptions()) == []
 
 
 def test_the_accurate_way_takes_long_prompts_with_words_to_expect(model_dir: Path, fox: AudioBlock) -> None:

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from av.filter import Graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,3 +99,14 @@ def test_abandoned_resamplers_leave_nothing_behind() -> None:
     abandon()
 
     assert resident_bytes() - before < 2_000_000
+
+
+@needs_proc
+@pytest.mark.skipif(not hasattr(Graph, "threads"), reason="this PyAV cannot be told")
+def test_a_resampler_has_no_threads_of_its_own() -> None:
+    tasks = Path("/proc/self/task")
+    before = len(list(tasks.iterdir()))
+    resamplers = [Resampler(24_000, 16_000) for _ in range(8)]
+    for resampler in resamplers:
+        resampler.process(np.zeros(2400, np.float32))
+    assert len(list(tasks.iterdir())) == before

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_stack.core.errors import EngineError
 from voice_stack.utils.audio.vad import VadOptions
 from voice_stack.utils.scheduling import Work
 
@@ -26,6 +27,7 @@ class Capabilities:
     translate: bool = False  # to English
     word_timestamps: bool = False
     detect_language: bool = False
+    live: bool = False  # whether it has hypotheses of speech that goes on
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,44 @@ class Position:
 
 Step: TypeAlias = Language | Segment | Position
 """What a transcription gives as it goes on."""
+
+
+@dataclass(frozen=True)
+class LiveWindow:
+    """Speech that may go on, and what was given out of its text."""
+
+    samples: AudioBlock  # no more than 25 s
+    options: TranscribeOptions  # language, prompt, hotwords and beam size count
+    prefix: tuple[int, ...] = ()  # tokens that the text begins with
+    final: bool = False  # decode with all care, not as fast as can be
+    timed: bool = False  # tell when each word was spoken
+    whole: bool = False  # in the model's full window, where the engine has shorter ones
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The fewest tokens that spell whole characters."""
+
+    text: str
+    tokens: tuple[int, ...]
+    span_s: tuple[float, float] = (0.0, 0.0)  # of its word in the samples, where that was asked for
+    probability: float = 1.0  # of its word, likewise
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What speech that may go on seems to say so far."""
+
+    pieces: tuple[Piece, ...]  # those of the prefix first
+    language: Language
+    avg_logprob: float  # of what follows the prefix, the end of the text included
+    compression_ratio: float
+    no_speech_prob: float
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(piece.text for piece in self.pieces)
 
 
 class AsrEngine(ABC):
@@ -163,3 +203,11 @@ class AsrEngine(ABC):
     def shared_detection(self, audio: Iterable[AudioBlock]) -> Iterator[Language | Work[Any] | None]:
         """The same as ``detect_language``, likewise."""
         return self.detect_language(audio)
+
+    def hypothesis(self, window: LiveWindow) -> Work[Hypothesis]:  # noqa: ARG002 - for engines that have some
+        """What a window says, as one call of the model; for engines that are ``capabilities.live``.
+
+        Raises:
+            EngineError: the engine has none; or, from the work, it failed.
+        """
+        raise EngineError(f"The engine {self.name} cannot transcribe live.")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, AudioBlock, Segment, TranscribeOptions, Word
+from voice_stack.asr.engine.doubts import is_doubtful, is_repetitive
 from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
 from voice_stack.utils.sentence_ends import CLOSERS, ENDS
 from voice_stack.utils.steps import stop_if_abandoned
@@ -46,10 +47,6 @@ _LEAST_S = 1.0  # a segment is no shorter, where it could go on
 _PAUSE_S = 1.0  # and ends where a pause is longer
 _PRECISION_S = 0.02
 _MAX_INITIAL_TIMESTAMP = 50
-# Those of openai-whisper.
-_REPETITIVE = 2.4
-_IMPROBABLE = -1.0
-_NO_SPEECH_PROB = 0.6
 _PREPENDED = "\"'“¿([{-"
 _APPENDED = "\"'.。,，!！?？:：”)]}、"
 
@@ -80,14 +77,14 @@ class BatchDecoder:
     def key(self, task: WindowTask) -> Hashable:
         """What the windows of a batch have in common."""
         options = task.options
-        return task.window_s, len(self._before(options)), options.beam_size, options.temperature
+        return task.window_s, len(self.before(options)), options.beam_size, options.temperature
 
     def tokens_before(self, options: TranscribeOptions) -> tuple[list[int], list[int]]:
         """Words to expect, and the end of what was said before; no more than Whisper takes of both together.
 
         What spells a special token is left out: another start of the transcript would be taken for the real one.
         """
-        tokenizer = self._tokenizer("en", "transcribe")
+        tokenizer = self.tokenizer("en", "transcribe")
         expected, said = (
             [token for token in tokenizer.encode(" " + text.strip()) if token < tokenizer.eot] if text.strip() else []
             for text in (options.hotwords or "", options.prompt or "")
@@ -104,7 +101,7 @@ class BatchDecoder:
         languages: list[dict[str, float]] = []
         for block in blocks:
             window_s = fitted_s(block.size / SAMPLE_RATE_HZ)
-            languages += self._languages(_Encoded(self._model, [self._log_mel(block, window_s)], on_gpu=self._on_gpu))
+            languages += self.languages(Encoded(self._model, [self.log_mel(block, window_s)], on_gpu=self._on_gpu))
         return languages
 
     def decode(self, tasks: Sequence[WindowTask]) -> list[WindowResult]:
@@ -113,13 +110,13 @@ class BatchDecoder:
         Raises:
             RuntimeError, ValueError: from CTranslate2.
         """
-        encoded = _Encoded(
-            self._model, [self._log_mel(task.samples, task.window_s) for task in tasks], on_gpu=self._on_gpu
+        encoded = Encoded(
+            self._model, [self.log_mel(task.samples, task.window_s) for task in tasks], on_gpu=self._on_gpu
         )
         languages: list[dict[str, float]] = [{} for _ in tasks]
         rows = list(range(len(tasks)))
         if any(task.options.language is None or task.window_s < WHOLE_S for task in tasks):
-            for row, told in enumerate(self._languages(encoded, rows)):
+            for row, told in enumerate(self.languages(encoded, rows)):
                 if tasks[row].options.language is None:
                     languages[row] = told
                 elif tasks[row].window_s < WHOLE_S and told.get(tasks[row].options.language or "", 0) < _HEARD:
@@ -140,7 +137,8 @@ class BatchDecoder:
                 results[row] = self._result(encoded, row, tasks[row], options[row], text, languages[row])
         return results
 
-    def _tokenizer(self, language: str, task: str) -> Any:
+    def tokenizer(self, language: str, task: str) -> Any:
+        """The ``faster_whisper.tokenizer.Tokenizer`` for a language and a task."""
         from faster_whisper.tokenizer import Tokenizer
 
         if (language, task) not in self._tokenizers:
@@ -149,35 +147,37 @@ class BatchDecoder:
             )
         return self._tokenizers[language, task]
 
-    def _log_mel(self, samples: AudioBlock, window_s: float) -> Frames:
+    def log_mel(self, samples: AudioBlock, window_s: float) -> Frames:
+        """Frames of a window, what the samples do not fill being silence: shape (mels, 100 a second)."""
         whole = np.zeros(round(window_s * SAMPLE_RATE_HZ), np.float32)
         length = min(whole.size, samples.size)
         whole[:length] = samples[:length]
         frames = self._model.feature_extractor(whole)[:, : round(window_s * _FRAMES_PER_S)]
         return np.ascontiguousarray(frames, np.float32)
 
-    def _languages(self, encoded: "_Encoded", rows: Sequence[int] = (0,)) -> list[dict[str, float]]:
+    def languages(self, encoded: "Encoded", rows: Sequence[int] = (0,)) -> list[dict[str, float]]:
+        """The probability of each language in some of the windows."""
         if not self._model.model.is_multilingual:
             return [{"en": 1.0} for _ in rows]
         stop_if_abandoned()
         told = self._model.model.detect_language(encoded.rows(rows))
         return [{token[2:-2]: float(probability) for token, probability in row} for row in told]
 
-    def _before(self, options: TranscribeOptions) -> list[int]:
+    def before(self, options: TranscribeOptions) -> list[int]:
         """The tokens before the start of the transcript."""
         expected, said = self.tokens_before(options)
-        return [self._tokenizer("en", "transcribe").sot_prev, *expected, *said] if expected or said else []
+        return [self.tokenizer("en", "transcribe").sot_prev, *expected, *said] if expected or said else []
 
     def _generate(
-        self, encoded: "_Encoded", rows: Sequence[int], options: Sequence[TranscribeOptions], temperature: float
+        self, encoded: "Encoded", rows: Sequence[int], options: Sequence[TranscribeOptions], temperature: float
     ) -> list["_Said"]:
         from faster_whisper.transcribe import get_suppressed_tokens
 
         prompts = []
         for row in rows:
-            tokenizer = self._tokenizer(options[row].language or "en", options[row].task)
+            tokenizer = self.tokenizer(options[row].language or "en", options[row].task)
             without = [] if self._timestamps else [tokenizer.no_timestamps]
-            prompts.append([*self._before(options[row]), *tokenizer.sot_sequence, *without])
+            prompts.append([*self.before(options[row]), *tokenizer.sot_sequence, *without])
         how: dict[str, float] = {"beam_size": options[rows[0]].beam_size}
         if temperature:
             # Several samples would each have their own copy of the audio for cross-attention: 37 MB with base.
@@ -198,7 +198,7 @@ class BatchDecoder:
         )
         return [_Said(tokenizer, result, temperature, most_new) for result in results]
 
-    def _fall_back(self, encoded: "_Encoded", row: int, options: Sequence[TranscribeOptions], said: "_Said") -> "_Said":
+    def _fall_back(self, encoded: "Encoded", row: int, options: Sequence[TranscribeOptions], said: "_Said") -> "_Said":
         tried = [said]
         for temperature in _FALLBACK_TEMPERATURES:
             if not tried[-1].is_doubtful():
@@ -206,12 +206,12 @@ class BatchDecoder:
             tried += self._generate(encoded, [row], options, temperature)
         if not tried[-1].is_doubtful():
             return tried[-1]
-        varied = [one for one in tried if one.compression_ratio <= _REPETITIVE]
+        varied = [one for one in tried if not is_repetitive(one.compression_ratio)]
         return max(varied or tried, key=lambda one: one.avg_logprob)
 
     def _result(
         self,
-        encoded: "_Encoded",
+        encoded: "Encoded",
         row: int,
         task: WindowTask,
         options: TranscribeOptions,
@@ -219,7 +219,7 @@ class BatchDecoder:
         languages: dict[str, float],
     ) -> WindowResult:
         seconds = task.samples.size / SAMPLE_RATE_HZ
-        tokenizer = self._tokenizer(options.language or "en", options.task)
+        tokenizer = self.tokenizer(options.language or "en", options.task)
         # Asked for none the model may write some, and then they do not come in pairs.
         tokens = [token for token in said.tokens if self._timestamps or token < tokenizer.timestamp_begin]
         pieces, rest_s = _cut(tokens, tokenizer.timestamp_begin, seconds)
@@ -244,12 +244,12 @@ class BatchDecoder:
         return WindowResult(segments, languages, rest_s)
 
 
-class _Encoded:
+class Encoded:
     """The encoder's output for the windows of a batch."""
 
     def __init__(self, model: Any, frames: Sequence[Frames], *, on_gpu: bool) -> None:
         self._model = model
-        self._frames = frames
+        self.frames = frames
         self._on_gpu = on_gpu
         self._outputs: list[Any] = []
         self._all: Any = None
@@ -257,20 +257,20 @@ class _Encoded:
     @property
     def window_s(self) -> float:
         """Length of the windows."""
-        return float(self._frames[0].shape[-1] / _FRAMES_PER_S)
+        return float(self.frames[0].shape[-1] / _FRAMES_PER_S)
 
     def rows(self, rows: Sequence[int]) -> Any:
         """The output for some of the windows, for CTranslate2: shape (rows, frames / 2, channels)."""
         import ctranslate2
 
         if self._on_gpu:
-            if list(rows) != list(range(len(self._frames))):
-                return self._encode([self._frames[row] for row in rows])
+            if list(rows) != list(range(len(self.frames))):
+                return self._encode([self.frames[row] for row in rows])
             if self._all is None:
-                self._all = self._encode(self._frames)
+                self._all = self._encode(self.frames)
             return self._all
         if not self._outputs:
-            self._outputs = [np.asarray(self._encode([frames])) for frames in self._frames]
+            self._outputs = [np.asarray(self._encode([frames])) for frames in self.frames]
         return ctranslate2.StorageView.from_array(np.concatenate([self._outputs[row] for row in rows]))
 
     def _encode(self, frames: Sequence[Frames]) -> Any:
@@ -292,13 +292,15 @@ class _Said:
         text = tokenizer.decode(self.tokens).strip().encode()
         self.compression_ratio = len(text) / len(zlib.compress(text))
         # There was no room for more of it; a repetition would have gone on for ever.
-        self.is_cut_off = len(self.tokens) >= most and self.compression_ratio <= _REPETITIVE
+        self.is_cut_off = len(self.tokens) >= most and not is_repetitive(self.compression_ratio)
 
     def is_doubtful(self) -> bool:
         """Whether it repeats itself or is improbable, and not because nobody speaks."""
-        if self.compression_ratio > _REPETITIVE:
-            return True
-        return self.avg_logprob < _IMPROBABLE and self.no_speech_prob <= _NO_SPEECH_PROB
+        return is_doubtful(
+            compression_ratio=self.compression_ratio,
+            avg_logprob=self.avg_logprob,
+            no_speech_prob=self.no_speech_prob,
+        )
 
     def segment(self, piece: dict[str, Any], text: str, *, words: bool) -> Segment:
         """One piece of it."""

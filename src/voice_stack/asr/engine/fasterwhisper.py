@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, Word
+from voice_stack.asr.engine.base import AudioBlock, Capabilities, Hypothesis, LiveWindow, Segment, Word
 from voice_stack.asr.engine.batched import BatchDecoder, fitted_s
+from voice_stack.asr.engine.hypotheses import HypothesisDecoder
 from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
 from voice_stack.asr.engine.windowed import WindowedEngine, decode_in_turn
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -60,6 +61,7 @@ class FasterWhisperEngine(WindowedEngine):
         self._is_batched = decode == "batched"
         self._sharers = sharers
         self._decoder: BatchDecoder | None = None
+        self._live: HypothesisDecoder | None = None
         self._lanes = 1
         self._model_bytes = 1
 
@@ -106,6 +108,7 @@ class FasterWhisperEngine(WindowedEngine):
         self._lanes = lanes
         self._model_bytes = max(1, (folder / "model.bin").stat().st_size)
         self._decoder = BatchDecoder(self._model, on_gpu=kind == "cuda")
+        self._live = HypothesisDecoder(self._model, self._decoder, on_gpu=kind == "cuda")
         self._device = f"cuda:{index or 0}" if kind == "cuda" else kind
         multilingual = bool(self._model.model.is_multilingual)
         known = self._model.hf_tokenizer.token_to_id
@@ -116,11 +119,12 @@ class FasterWhisperEngine(WindowedEngine):
             translate=multilingual and not _is_turbo(self._name, folder),
             word_timestamps=True,
             detect_language=multilingual,
+            live=True,
         )
 
     def unload(self) -> None:
         super().unload()
-        self._decoder = None
+        self._decoder = self._live = None
 
     def _window_s(self, seconds: float) -> float:
         return fitted_s(seconds) if self._is_batched else WHOLE_S
@@ -151,6 +155,22 @@ class FasterWhisperEngine(WindowedEngine):
                 _logger.warning("%d windows are too much for the memory of %s: %s", len(tasks), self._device, error)
         half = len(tasks) // 2
         return [*self._decode(tasks[:half]), *self._decode(tasks[half:])]
+
+    def _hypothesize(self, windows: Sequence[LiveWindow]) -> Sequence[Hypothesis]:
+        with _translated():
+            return self._loaded_live().decode(windows)
+
+    def _live_key(self, window: LiveWindow) -> Hashable:
+        return self._loaded_live().key(window)
+
+    def _most_live(self, window: LiveWindow) -> int:
+        # On a CPU a batch takes as long as its windows one after the other, and the first would wait for the last.
+        return 1 if self._device == "cpu" else self._most(WindowTask(window.samples, window.options))
+
+    def _loaded_live(self) -> HypothesisDecoder:
+        if self._live is None:
+            raise EngineError("The model is not loaded.")
+        return self._live
 
     def _loaded(self) -> BatchDecoder:
         if self._decoder is None:

@@ -8,7 +8,19 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from voice_stack.asr.engine.base import AudioBlock, Capabilities, Segment, TranscribeOptions, Word
+from voice_stack.asr.engine.base import (
+    SAMPLE_RATE_HZ,
+    AudioBlock,
+    Capabilities,
+    Hypothesis,
+    Language,
+    LiveWindow,
+    Piece,
+    Segment,
+    TranscribeOptions,
+    Word,
+)
+from voice_stack.asr.engine.doubts import is_doubtful
 from voice_stack.asr.engine.tasks import WindowResult, WindowTask
 from voice_stack.asr.engine.windowed import WindowedEngine, decode_in_turn
 from voice_stack.core.errors import EngineError, ModelLoadError
@@ -19,6 +31,7 @@ from voice_stack.utils.steps import stop_if_abandoned
 _FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BEST_OF = 5
 """Samples to choose from above temperature 0, as openai-whisper's own command has it."""
+_FRAMES_PER_S = 100
 _SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 
 
@@ -70,6 +83,7 @@ class WhisperEngine(WindowedEngine):
             translate=multilingual and dims.n_text_layer == dims.n_audio_layer,
             word_timestamps=device != "mps",  # which has no float64 either
             detect_language=multilingual,
+            live=True,
         )
 
     def unload(self) -> None:
@@ -97,6 +111,81 @@ class WhisperEngine(WindowedEngine):
             mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(samples), self._model.dims.n_mels)
             _, probabilities = self._model.detect_language(mel.to(self._model.device))
         return {code: float(probability) for code, probability in probabilities.items()}
+
+    def _hypothesize(self, windows: Sequence[LiveWindow]) -> Sequence[Hypothesis]:
+        return [self._hypothesis(window) for window in windows]
+
+    def _hypothesis(self, window: LiveWindow) -> Hypothesis:
+        import torch
+        import whisper
+
+        language = window.options.language
+        probability = 1.0
+        stop_if_abandoned()
+        with _translated(), torch.no_grad():
+            mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(window.samples), self._model.dims.n_mels)
+            mel = mel.to(self._model.device, torch.float16 if self._half else torch.float32)
+            encoded = self._model.encoder(mel[None])
+            if language is None and self.capabilities.detect_language:
+                _, (told,) = self._model.detect_language(encoded)
+                language = max(told, key=told.__getitem__)
+                probability = float(told[language])
+            language = language or "en"
+            written = self._write(window, encoded, language)
+            pieces = self._pieces(window, mel, language, [*window.prefix, *written.tokens])
+        return Hypothesis(
+            tuple(pieces),
+            Language(language, probability),
+            float(written.avg_logprob),
+            float(written.compression_ratio),
+            float(written.no_speech_prob),
+        )
+
+    def _write(self, window: LiveWindow, encoded: Any, language: str) -> Any:  # noqa: ANN401 - PyTorch has no types
+        """The library's ``DecodingResult`` for what follows the prefix."""
+        import whisper
+
+        for temperature in _FALLBACK_TEMPERATURES if window.final else (0.0,):
+            options = whisper.DecodingOptions(
+                language=language,
+                prompt=_prompt(window.options),
+                prefix=list(window.prefix) or None,
+                temperature=temperature,
+                beam_size=window.options.beam_size if window.final and not temperature else None,
+                # After a prefix the text may be at its end, and the library would divide by the length of nothing.
+                suppress_blank=not window.prefix,
+                length_penalty=1.0 if window.prefix else None,
+                without_timestamps=True,
+                fp16=self._half,
+            )
+            (written,) = whisper.decode(self._model, encoded, options)
+            if not is_doubtful(
+                compression_ratio=written.compression_ratio,
+                avg_logprob=written.avg_logprob,
+                no_speech_prob=written.no_speech_prob,
+            ):
+                break
+        return written
+
+    def _pieces(
+        self, window: LiveWindow, mel: Any, language: str, tokens: Sequence[int]  # noqa: ANN401 - as above
+    ) -> Iterator[Piece]:
+        from whisper.timing import find_alignment
+        from whisper.tokenizer import get_tokenizer
+
+        tokenizer = get_tokenizer(
+            self._model.is_multilingual, num_languages=self._model.num_languages, language=language, task="transcribe"
+        )
+        tokens = [token for token in tokens if token < tokenizer.eot]
+        spans: list[tuple[tuple[float, float], float]] = []
+        if window.timed and tokens and self.capabilities.word_timestamps:
+            frames = max(2, round(window.samples.size / SAMPLE_RATE_HZ * _FRAMES_PER_S))
+            for word in find_alignment(self._model, tokenizer, tokens, mel, frames):
+                spans += [((float(word.start), float(word.end)), float(word.probability))] * len(word.tokens)
+        at = 0
+        for text, spelled in zip(*tokenizer.split_tokens_on_unicode(tokens), strict=True):
+            yield Piece(text, tuple(spelled), *(spans[at] if at < len(spans) else ()))
+            at += len(spelled)
 
     def _decode_one(self, task: WindowTask) -> Iterator[Segment]:
         options = task.options

@@ -14,12 +14,15 @@ from voice_stack.asr.engine.base import (
     AsrEngine,
     AudioBlock,
     Capabilities,
+    Hypothesis,
     Language,
+    LiveWindow,
     Position,
     Segment,
     Step,
     TranscribeOptions,
 )
+from voice_stack.asr.engine.doubts import DENSE_SCRIPTS, is_crowded, is_doubtful, is_of_silence, is_repetitive
 from voice_stack.asr.engine.tasks import WHOLE_S, WindowResult, WindowTask
 from voice_stack.asr.engine.windows import Window, join_speech
 from voice_stack.asr.engine.word_times import snap_to_sound
@@ -35,23 +38,12 @@ _ENOUGH_S = 8.0
 _MOST_S = 60.0
 _SURE = 0.5
 
-# Text made of noise, hum and music had a no-speech probability of 0.7 to 0.83 and a mean log probability of -0.63 to
-# -0.94; of speech, clear or in noise, no segment with more than 0.6 of the first had less than -0.56 of the second.
-_NO_SPEECH_PROB = 0.6
-_NO_SPEECH_LOGPROB = -0.6
-# The bounds of openai-whisper on compression ratio and mean log probability.
-_REPETITIVE = 2.4
-_IMPROBABLE = -1.0
-
 _LEAST_PART_S = 3.0
 # Of speech with short pauses. One sentence said three times and written once is 5.
 _LEAST_CHARS_PER_S = 6.0
 # In a window that fits the speech, where repetitions are left out more often: one of two sentences was 7.3.
 _LEAST_CHARS_PER_S_FITTED = 8.0
 _LONG_S = 5.0
-# Of 27 recordings in nine languages the fastest had 18; a sentence that was written twice had 31.
-_MOST_CHARS_PER_S = 25.0
-_DENSE_SCRIPTS = {"zh", "ja", "yue", "ko"}
 
 
 class WindowedEngine(AsrEngine):
@@ -115,6 +107,22 @@ class WindowedEngine(AsrEngine):
             EngineError: the engine failed.
         """
 
+    @abstractmethod
+    def _hypothesize(self, windows: Sequence[LiveWindow]) -> Sequence[Hypothesis]:
+        """What windows say that have a key in common, no more of them than ``_most_live``.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+    def _live_key(self, window: LiveWindow) -> Hashable:  # noqa: ARG002 - as below
+        """What the live windows of a batch have in common."""
+        return None
+
+    def _most_live(self, window: LiveWindow) -> int:  # noqa: ARG002 - as below
+        """Live windows like this one in a batch."""
+        return 1
+
     def _key(self, task: WindowTask) -> Hashable:  # noqa: ARG002 - for engines that decode several windows together
         """What the windows of a batch have in common."""
         return None
@@ -173,6 +181,10 @@ class WindowedEngine(AsrEngine):
     def shared_detection(self, audio: Iterable[AudioBlock]) -> Iterator[Language | Work[Any] | None]:
         language, _ = yield from self._tell_language(join_speech(find_speech(audio)))
         yield language
+
+    def hypothesis(self, window: LiveWindow) -> Work[Hypothesis]:
+        key, most = self._live_key(window), self._most_live(window)
+        return Work(self._hypothesize, window, key=key, cost_s=window.samples.size / SAMPLE_RATE_HZ, most=most)
 
     @property
     def _ahead(self) -> int:
@@ -274,7 +286,11 @@ class WindowedEngine(AsrEngine):
         least_chars_per_s = _LEAST_CHARS_PER_S if decoding.whole else _LEAST_CHARS_PER_S_FITTED
         doubtful = _is_doubtful(segments, seconds, options.language, least_chars_per_s)
         following: list[_Decoding] = []
-        if not decoding.whole and (doubtful or not segments or _is_crowded(segments, seconds, options.language)):
+        if not decoding.whole and (
+            doubtful
+            or not segments
+            or is_crowded("".join(segment.text for segment in segments), seconds, options.language)
+        ):
             following = [self._decoding(window, options, whole=True)]
         elif doubtful and not _is_last_try(window, options):
             following = [self._decoding(half, options, whole=True) for half in window.halves()]
@@ -340,7 +356,7 @@ def _is_doubtful(
     """Whether a text repeats itself, is improbable, or is too short for the time that it took to say."""
     if not segments:
         return False
-    least_chars_per_s /= 3 if language in _DENSE_SCRIPTS else 1
+    least_chars_per_s /= 3 if language in DENSE_SCRIPTS else 1
     chars = [len(segment.text.strip()) for segment in segments]
     lengths_s = [segment.end_s - segment.start_s for segment in segments]
     thin = any(
@@ -348,25 +364,22 @@ def _is_doubtful(
         for count, length_s in zip([*chars, sum(chars)], [*lengths_s, seconds], strict=True)
     )
     return thin or any(
-        segment.compression_ratio > _REPETITIVE
-        or (segment.avg_logprob < _IMPROBABLE and segment.no_speech_prob <= _NO_SPEECH_PROB)
+        is_doubtful(
+            compression_ratio=segment.compression_ratio,
+            avg_logprob=segment.avg_logprob,
+            no_speech_prob=segment.no_speech_prob,
+        )
         for segment in segments
     )
-
-
-def _is_crowded(segments: Sequence[Segment], seconds: float, language: str | None) -> bool:
-    """Whether a text is longer than anybody can say in the time: in a short window models say things twice."""
-    most_chars_per_s = _MOST_CHARS_PER_S / (2 if language in _DENSE_SCRIPTS else 1)
-    return sum(len(segment.text.strip()) for segment in segments) > most_chars_per_s * seconds
 
 
 def _is_invented(segment: Segment, before: str) -> bool:
     """Whether a segment is what models write where nobody speaks; ``before`` is the text of the one ahead of it."""
     if not has_speech(segment.text):
         return True
-    if segment.no_speech_prob > _NO_SPEECH_PROB and segment.avg_logprob < _NO_SPEECH_LOGPROB:
+    if is_of_silence(avg_logprob=segment.avg_logprob, no_speech_prob=segment.no_speech_prob):
         return True
-    return segment.compression_ratio > _REPETITIVE and segment.text == before
+    return is_repetitive(segment.compression_ratio) and segment.text == before
 
 
 def _snapped(segments: Iterable[Segment], samples: AudioBlock) -> Iterator[Segment]:

@@ -81,9 +81,11 @@ class TranscriptTextDone(BaseModel):
     text: str
     logprobs: list[Logprob] | None = None
     usage: UsageTokens
+    language: str | None = None  # ours, beyond OpenAI's, as is the duration in seconds: with verbose_json
+    duration: float | None = None
 
     @classmethod
-    def of(cls, transcript: Transcript, *, logprobs: bool) -> "TranscriptTextDone":
+    def of(cls, transcript: Transcript, *, logprobs: bool, timed: bool = False) -> "TranscriptTextDone":
         """Convert from the engine's terms."""
         heard = math.ceil(transcript.duration_s * 10)
         written = sum(len(segment.tokens) for segment in transcript.segments)
@@ -91,6 +93,8 @@ class TranscriptTextDone(BaseModel):
             text=transcript.text,
             logprobs=Logprob.all_of(transcript.segments) if logprobs else None,
             usage=UsageTokens(input_tokens=heard, output_tokens=written, total_tokens=heard + written),
+            language=_language_name(transcript) if timed else None,
+            duration=_seconds(transcript.duration_s) if timed else None,
         )
 
 
@@ -136,6 +140,22 @@ class TranscriptionSegment(BaseModel):
             compression_ratio=segment.compression_ratio,
             no_speech_prob=segment.no_speech_prob,
         )
+
+
+class TranscriptTextSegment(TranscriptionSegment):
+    """``stream=true`` with ``verbose_json``: one more segment and, where they were asked for, its words.
+
+    OpenAI has an event of this name, with ``diarized_json``.
+    """
+
+    type: Literal["transcript.text.segment"] = "transcript.text.segment"
+    words: list[TranscriptionWord] | None = None
+
+    @classmethod
+    def timed(cls, id_: int, segment: Segment, *, words: bool) -> "TranscriptTextSegment":
+        """Convert from the engine's terms."""
+        timed = [TranscriptionWord.of(word) for word in segment.words] if words else None
+        return cls(words=timed, **TranscriptionSegment.of(id_, segment).model_dump())
 
 
 class TranscriptionVerbose(BaseModel):

@@ -30,6 +30,9 @@ class MonoFilter:
         self, *filters: tuple[str, str], sample_rate_hz: int, sample_format: str = "fltp", layout: str = "mono"
     ) -> None:
         self._graph = Graph()
+        # None of these filters shares out its work, and a session has one for hours. Old PyAV cannot be told.
+        if hasattr(self._graph, "threads"):
+            self._graph.threads = 1
         source = self._graph.add(
             "abuffer",
             sample_rate=str(sample_rate_hz),

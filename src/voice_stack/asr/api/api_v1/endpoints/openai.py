@@ -1,7 +1,7 @@
 """OpenAI's audio API, speech to text."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from voice_stack.asr.schemas.openai import (
     TranscriptionVerbose,
     TranscriptTextDelta,
     TranscriptTextDone,
+    TranscriptTextSegment,
 )
 from voice_stack.asr.service import AsrService
 from voice_stack.asr.subtitles.files import SUBTITLES
@@ -97,10 +98,11 @@ async def create_transcription(
         vad=vad,
     )
     if stream:
-        if response_format not in {"json", "text"}:
+        if response_format in SUBTITLES:
             raise InvalidRequestError("A stream carries text: use response_format=json.", param="response_format")
         steps = await unless_disconnected(request, service.begin(file.file, options, model=model))
-        return event_stream(_events(steps, options, logprobs=bool(include)))
+        timed = granularities if response_format == "verbose_json" else None
+        return event_stream(_events(steps, options, logprobs=bool(include), granularities=timed))
     transcript = await unless_disconnected(request, service.transcribe(file.file, options, model=model))
     return await asyncio.to_thread(
         render, transcript, response_format, granularities=granularities, logprobs=bool(include)
@@ -171,10 +173,14 @@ def _expected(keywords: list[str] | None, hotwords: str | None) -> str | None:
 
 
 async def _events(
-    steps: AsyncGenerator[Step, None], options: TranscribeOptions, *, logprobs: bool
-) -> AsyncGenerator[TranscriptTextDelta | TranscriptTextDone, None]:
+    steps: AsyncGenerator[Step, None],
+    options: TranscribeOptions,
+    *,
+    logprobs: bool,
+    granularities: Collection[Granularity] | None,  # None: no times
+) -> AsyncGenerator[TranscriptTextDelta | TranscriptTextSegment | TranscriptTextDone, None]:
     building = TranscriptBuilder(options.task)
-    sent = 0
+    sent = count = 0
     async with aclosing(steps):
         async for step in steps:
             building.add(step)
@@ -182,4 +188,7 @@ async def _events(
                 text = building.text
                 yield TranscriptTextDelta.of(text[sent:], step if logprobs else None)
                 sent = len(text)
-    yield TranscriptTextDone.of(building.finish(), logprobs=logprobs)
+                if granularities is not None:
+                    yield TranscriptTextSegment.timed(count, step, words="word" in granularities)
+                count += 1
+    yield TranscriptTextDone.of(building.finish(), logprobs=logprobs, timed=granularities is not None)
