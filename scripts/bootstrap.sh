@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by quickstart.sh and test.sh: makes environments with hatch, writing only inside the project folder.
+# Sourced by quickstart.sh and the scripts that test: makes environments with hatch, writing only inside the project folder.
 # Written for bash 3.2, which is what macOS has; before a Python is found only shell built-ins are used.
 
 ROOT="${BASH_SOURCE[0]%/*}"
@@ -83,6 +83,8 @@ hatch_settings() {
     export HATCH_CACHE_DIR="$ROOT/.hatch/cache"
     export HATCH_CONFIG="$ROOT/.hatch/config.toml"
     export VIRTUALENV_OVERRIDE_APP_DATA="$ROOT/.hatch/virtualenv"
+    # Or else a file .venv that leads to another environment takes the place of the folder.
+    export VIRTUALENV_VENV_REDIRECT=false
     # A host's pip configuration (indexes, mirrors) stays in force; --user would be refused in a virtual environment.
     export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1
     unset HATCH_ENV HATCH_ENV_ACTIVE HATCH_PROJECT PYTHONHOME PYTHONPATH

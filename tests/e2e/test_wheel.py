@@ -29,6 +29,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "voice_stack/py.typed" in names
+    pages = [path for path in (ROOT / "src").rglob("*") if path.suffix in {".html", ".css", ".js", ".svg", ".txt"}]
+    assert len(pages) > 10
+    assert {path.relative_to(ROOT / "src").as_posix() for path in pages} <= set(names)
     assert {name.split("/")[0] for name in names} == {"voice_stack", wheel.name.split("-py3")[0] + ".dist-info"}
     assert list(dist.glob("*.tar.gz"))
 

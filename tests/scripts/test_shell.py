@@ -93,7 +93,7 @@ def test_an_option_that_cannot_be_used_is_refused_before_anything_is_done(
 def test_ci_calls_the_test_scripts_and_nothing_else() -> None:
     lines = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
     calls = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
-    assert calls == ["./scripts/test.sh", "./scripts/test-deploy.sh"]
+    assert calls == ["./scripts/test.sh", "./scripts/test-deploy.sh", "./scripts/test-clients.sh"]
 
 
 @pytest.mark.parametrize("script", ["quickstart.sh", "test.sh"])
