@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ _HATCH_RUN = re.compile(r"hatch run ([\w-]+)")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # In code only: in running text "voice-stack" is the project.
 _CODE = re.compile(r"^```bash\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"(?:^|[\s/])voice-stack ((?:asr|tts|models|transcribe|say|voices)\b.*)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[\s/])voice-stack ((?:asr|tts|models|transcribe|listen|say|voices)\b.*)", re.MULTILINE)
 _SETTING = re.compile(
     r"`(?:\w+=\S* )*((?:ASR|TTS|API|MODEL|MAX|LOG|HEALTH|METRICS|CORS|SHUTDOWN|DEBUGPY)_[A-Z0-9_]+)\b"
 )
@@ -133,12 +134,17 @@ def test_settings_named_are_settings(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_are_accepted_by_the_parser(page: Path) -> None:
     code = "\n".join(block or inline for block, inline in _CODE.findall(text_of(page)))
-    commands = [shlex.split(command.removesuffix("&"), comments=True) for command in _COMMAND.findall(code)]
+    commands = [_words(command) for command in _COMMAND.findall(code)]
     assert commands or page != README
     for command in commands:
         # A name alone, as in `voice-stack say`, is not meant to be typed.
         if len(command) > 1 or command[0] in {"asr", "tts", "voices"}:
             command_parser().parse_args(command)
+
+
+def _words(command: str) -> list[str]:
+    """Those of a command of a shell, up to what it is connected to."""
+    return list(takewhile(lambda word: word not in {"|", ">", "&"}, shlex.split(command, comments=True)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -1,6 +1,6 @@
 """Imports point one way, read from the code itself; and the settings' example file keeps up with the settings.
 
-    cli -> asr.app, asr.batch, tts.app -> api -> schemas, subtitles, voices, ... -> engine -> utils -> core.errors
+    cli -> app, batch, listen -> api -> schemas, subtitles, voices, ... -> engine -> utils -> core.errors
 
 ``core`` is open to all and imports ``utils`` at most. ``asr`` and ``tts`` never import each other.
 """
@@ -64,7 +64,7 @@ def allowed(importer: str, imported: str) -> bool:
         case "utils":
             return imported == f"{PACKAGE}.core.errors" or other == ""
         case "cli":
-            return other in {"core", "utils", ""} or other_part in {"app", "batch"}
+            return other in {"core", "utils", ""} or other_part in {"app", "batch", "listen"}
         case "__main__":
             return other == "cli"
     return False

@@ -2,6 +2,8 @@
 
 import argparse
 import io
+import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,12 @@ SLOWEST, FASTEST = 0.25, 4.0
 
 SEEDS = 2**63
 
+LOWEST_RATE_HZ, DEFAULT_RATE_HZ, HIGHEST_RATE_HZ = 8000, 16_000, 48_000
+"""The sample rates of raw PCM."""
+
+SILENCES_S = 0.1, 10.0
+"""The shortest and the longest pause that may end what is said."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
@@ -35,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _serve(args, settings)
         if args.command == "transcribe":
             return _transcribe(args, settings)
+        if args.command == "listen":
+            return _listen(args, settings)
         if args.command in {"say", "voices"}:
             return _speech(args, settings)
         return _models(args, settings)
@@ -61,6 +71,7 @@ def command_parser() -> argparse.ArgumentParser:
         service.add_argument("--workers", type=int, help="processes, each with a model of its own (default: WORKERS)")
         service.add_argument("--reload", action="store_true", help="restart when the source changes (for development)")
     _add_transcribe(commands.add_parser("transcribe", help="write subtitles or text of files and folders"))
+    _add_listen(commands.add_parser("listen", help="show what is said while it is said"))
     _add_say(commands.add_parser("say", help="speak a text into a file"))
     _add_voices(commands.add_parser("voices", help="list the voices"))
     models = commands.add_parser("models", help="list the models on this machine, or fetch one")
@@ -100,10 +111,42 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="write errors only")
 
 
+def _add_listen(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show what is said, while it is said: to the microphone, or in audio that another program pipes in. Ctrl-C "
+        "ends it, when what was said until then has been shown; a second Ctrl-C ends it at once."
+    )
+    parser.add_argument(
+        "source",
+        nargs="?",
+        choices=("-",),
+        metavar="-",
+        help="read raw PCM (s16le, mono) or a WAV file from standard input (default: the microphone)",
+    )
+    parser.add_argument("--rate", type=_rate, metavar="HZ", help="of raw PCM: 8000 to 48000 (default: 16000)")
+    parser.add_argument("--device", metavar="NAME", help="a microphone: its number, or words of its name")
+    parser.add_argument("--list-devices", action="store_true", help="list the microphones, and do nothing else")
+    parser.add_argument("--format", choices=("text", "jsonl", "srt", "vtt"), default="text", help="default: text")
+    parser.add_argument("--language", type=_language, help="code or name (default: ASR_LANGUAGE, else it is detected)")
+    parser.add_argument("--model", help="Whisper size, hub id, folder or file (default: ASR_MODEL)")
+    parser.add_argument("--url", help="a service that hears instead of this machine, as in http://host:5001/v1")
+    parser.add_argument("--api-key", metavar="KEY", help="for --url (default: OPENAI_API_KEY, else none)")
+    parser.add_argument("--prompt", help="text that came before, or words to expect")
+    parser.add_argument(
+        "--silence", type=_silence, default=0.5, metavar="SECONDS", help="a pause that ends a line (default: 0.5)"
+    )
+    parser.add_argument(
+        "--threshold", type=_threshold, default=0.5, metavar="P", help="how sure speech must be, 0 to 1 (default: 0.5)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="write errors only")
+
+
 def _add_say(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Speak a text of any length into a file, without a server. The file appears when it is whole. Until then what "
-        "is spoken is kept in .NAME.part beside it: stopped by whatever, the same command goes on where it was."
+        "is spoken is kept in .NAME.part beside it: stopped by whatever, the same command goes on where it was. "
+        "Without a file the loudspeaker speaks. There, and on standard output, what comes from standard input is "
+        "spoken as it comes: a line when it is whole and nothing follows at once."
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; - reads standard input")
     parser.add_argument("-f", "--file", metavar="FILE", help="read the text from a file in UTF-8")
@@ -111,8 +154,10 @@ def _add_say(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where to write, as in speech.mp3; - is standard output (default with -f book.txt: book.mp3 beside it)",
+        help="where to write, as in speech.mp3; - is standard output (default with -f book.txt: book.mp3 beside it, "
+        "else the loudspeaker)",
     )
+    parser.add_argument("--play", action="store_true", help="speak on the loudspeaker, also what -f has")
     parser.add_argument(
         "--format", choices=list(AUDIO_FORMATS), help="default: what the output's name ends in, else mp3"
     )
@@ -150,13 +195,31 @@ def _count(given: str) -> int:
 
 
 def _speed(given: str) -> float:
+    return _number(given, SLOWEST, FASTEST)
+
+
+def _number(given: str, least: float, most: float) -> float:
     try:
-        speed = float(given)
+        number = float(given)
     except ValueError:
-        speed = 0.0
-    if not SLOWEST <= speed <= FASTEST:
-        raise argparse.ArgumentTypeError(f"give {SLOWEST:g} to {FASTEST:g}")
-    return speed
+        number = math.nan
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"give {least:g} to {most:g}")
+    return number
+
+
+def _rate(given: str) -> int:
+    if not given.isdecimal() or not LOWEST_RATE_HZ <= int(given) <= HIGHEST_RATE_HZ:
+        raise argparse.ArgumentTypeError(f"give {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}")
+    return int(given)
+
+
+def _silence(given: str) -> float:
+    return _number(given, *SILENCES_S)
+
+
+def _threshold(given: str) -> float:
+    return _number(given, 0.0, 1.0)
 
 
 def _seed(given: str) -> int:
@@ -187,10 +250,49 @@ def _transcribe(args: argparse.Namespace, settings: Settings) -> int:
     return transcribe_files(args.paths, _changed(settings, "--model", asr_model=args.model, workers=1), options)
 
 
+def _listen(args: argparse.Namespace, settings: Settings) -> int:
+    from voice_stack.asr.listen.command import ListenOptions, listen, open_source
+    from voice_stack.utils.audio.devices import describe_devices
+
+    if args.quiet or "log_level" not in settings.model_fields_set:
+        # What a service tells of itself is nothing to who reads captions.
+        setup_logging("ERROR" if args.quiet else "WARNING", settings.log_format)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What is said may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if args.list_devices:
+        print(describe_devices("input"), end="")
+        return 0
+    if args.source is None and args.rate is not None:
+        raise ConfigurationError("--rate is of raw PCM on standard input: give - as well")
+    if args.source is not None and args.device is not None:
+        raise ConfigurationError("give - for standard input, or --device for a microphone, not both")
+    if args.api_key is not None and args.url is None:
+        raise ConfigurationError("--api-key is for a service: give --url as well")
+    settings = _changed(settings, "--model", asr_model=args.model, workers=1)
+    source = open_source(args.source, device=args.device, rate_hz=args.rate or DEFAULT_RATE_HZ)
+    options = ListenOptions(
+        format=args.format,
+        language=args.language,
+        prompt=args.prompt,
+        silence_s=args.silence,
+        threshold=args.threshold,
+        quiet=args.quiet,
+        url=args.url,
+        api_key=args.api_key or os.environ.get("OPENAI_API_KEY"),
+        model=args.model,
+    )
+    return listen(source, settings, options)
+
+
 def _speech(args: argparse.Namespace, settings: Settings) -> int:
     # Text to speech is imported where it is used: speech to text runs without what it needs.
+    from voice_stack.tts.batch.arrivals import arriving_text
+    from voice_stack.tts.batch.arriving import say_arriving
     from voice_stack.tts.batch.command import SayOptions, say_text
-    from voice_stack.tts.batch.inputs import choose_output, read_text
+    from voice_stack.tts.batch.inputs import choose_output, is_played, is_standard_input, read_text
+    from voice_stack.tts.batch.loudspeaker import PLAYED_FORMAT, open_loudspeaker
+    from voice_stack.tts.batch.sinks import Sink
     from voice_stack.tts.batch.voices import list_voices
 
     quiet = args.command == "say" and args.quiet
@@ -203,7 +305,13 @@ def _speech(args: argparse.Namespace, settings: Settings) -> int:
     settings = _changed(settings, "--model", tts_engine=args.engine, tts_model=args.model, workers=1)
     if args.command == "voices":
         return list_voices(settings, as_json=args.json)
-    target, audio_format = choose_output(args.output, args.format, args.file)
+    from_standard_input = is_standard_input(args.text, args.file)
+    target: Path | None = None
+    sink: Sink | None = None
+    if is_played(args.output, args.format, args.file, asked=args.play):
+        sink, audio_format = open_loudspeaker(settings.tts_sample_rate, asked=args.play), PLAYED_FORMAT
+    else:
+        target, audio_format = choose_output(args.output, args.format, args.file)
     options = SayOptions(
         target=target,
         audio_format=audio_format,
@@ -214,7 +322,9 @@ def _speech(args: argparse.Namespace, settings: Settings) -> int:
         overwrite=args.overwrite,
         quiet=args.quiet,
     )
-    return say_text(read_text(args.text, args.file), settings, options)
+    if from_standard_input and target is None:
+        return say_arriving(arriving_text(sys.stdin.fileno()), settings, options, sink)
+    return say_text(read_text(args.text, args.file), settings, options, sink)
 
 
 def _serve(args: argparse.Namespace, settings: Settings) -> NoReturn:

@@ -9,12 +9,17 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 import wave
 from pathlib import Path
 
+import numpy as np
+from openai import OpenAI
+
 from tests.support.sentences import SENTENCES
 from tests.support.serving import wait_until
-from tests.support.speech import decode
+from tests.support.speech import wav_bytes
+from tests.support.wer import english_word_error_rate
 
 TEXT = " ".join(SENTENCES[:7])
 
@@ -74,9 +79,34 @@ def test_killed_and_interrupted_it_goes_on_where_it_was(tmp_path: Path, model_di
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
 
 
-def test_it_speaks_standard_input_to_standard_output(tmp_path: Path, model_dir: Path) -> None:
-    process = start(["-", "-o", "-"], tmp_path, model_dir)
-    audio, errors = process.communicate(SENTENCES[0].encode(), timeout=60)
-    assert (process.returncode, errors) == (0, b"")
-    assert 2 < len(decode(audio)) / 16_000 < 5
+def test_each_line_of_a_pipe_is_heard_before_the_next_one_is_written_and_ctrl_c_ends_it_at_once(
+    tmp_path: Path, model_dir: Path, asr_client: OpenAI
+) -> None:
+    lines = ("The backup of the database has ended.", SENTENCES[0])
+    process = start(["-", "-o", "-", "--format", "pcm"], tmp_path, model_dir)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    heard = b""
+    for line in lines:
+        process.stdin.write(f"{line}\n".encode())
+        process.stdin.flush()
+        audio = b""
+        # A quarter of a second of silence: there is nothing more to say for now.
+        while len(audio) < 48_000 or any(audio[-12_000:]):
+            piece = os.read(process.stdout.fileno(), 65_536)
+            assert piece
+            audio += piece
+        heard += audio
+    process.stdin.write(" ".join(SENTENCES * 20).encode())
+    process.stdin.flush()
+    assert os.read(process.stdout.fileno(), 1000)
+    process.send_signal(signal.SIGINT)
+    pressed_at = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - pressed_at < 2
+    # By the signal itself: a shell calls that 130.
+    assert (process.returncode, errors) == (-signal.SIGINT, b"")
+    speech = wav_bytes(np.frombuffer(heard, "<i2").astype(np.float32) / np.float32(32_768), 24_000)
+    text = asr_client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", speech)).text
+    assert english_word_error_rate([" ".join(lines)], [text]) <= 0.1
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import signal
+import sys
 import wave
 import zlib
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,7 @@ class Say:
 
     def __call__(self, engine: FakeTtsEngine, text: str = TEXT, **options: Any) -> int:
         given = SayOptions(**{"target": self.target, "audio_format": "pcm", **options})
-        return say_text(text, self.settings, given, engine)
+        return say_text(text, self.settings, given, engine=engine)
 
     def stopped(self, after: int, **options: Any) -> None:
         with pytest.raises(KeyboardInterrupt):
@@ -353,6 +354,7 @@ def test_a_command_that_cannot_be_carried_out_is_a_clear_error_and_exit_code_2(
     error: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # no loudspeaker
     (tmp_path / "latin.txt").write_bytes("Caf\u00e9.".encode("latin-1"))
     (tmp_path / "text.wav").write_text("Hello.")
     with pytest.raises(SystemExit) as exit_:

@@ -1,9 +1,8 @@
 """``voice-stack say``."""
 
-import os
 import sys
 from collections.abc import Callable
-from contextlib import closing, redirect_stdout
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from voice_stack.core.settings import Settings
 from voice_stack.tts.batch.kept import ChunkStore, KeepingEngine
 from voice_stack.tts.batch.outputs import StagedSpeech
 from voice_stack.tts.batch.progress import Progress
+from voice_stack.tts.batch.sinks import Sink, StandardOutput
 from voice_stack.tts.engine.base import TtsEngine
 from voice_stack.tts.engine_factory import create_engine
 from voice_stack.tts.scripts import OPENAI_VOICES, ScriptWriter, speakable_text
@@ -19,7 +19,7 @@ from voice_stack.tts.speech import Script, encoded_steps, text_chunks
 from voice_stack.tts.voices.catalogue import VoiceCatalogue
 from voice_stack.tts.voices.library import VoiceLibrary
 from voice_stack.utils.audio.formats import find_audio_format
-from voice_stack.utils.audio.interrupts import interrupts_between_steps
+from voice_stack.utils.audio.interrupts import deadly_interrupts, interrupts_between_steps
 from voice_stack.utils.outputs import OutputError
 
 
@@ -37,8 +37,12 @@ class SayOptions:
     quiet: bool = False
 
 
-def say_text(text: str, settings: Settings, options: SayOptions, engine: TtsEngine | None = None) -> int:
+def say_text(
+    text: str, settings: Settings, options: SayOptions, sink: Sink | None = None, engine: TtsEngine | None = None
+) -> int:
     """Speak a text of any length into a file; returns the exit code: 1 where it could not be made whole.
+
+    Without a file it is spoken into ``sink``, or standard output, as it is made.
 
     The target gets its name when it is whole. Until then all that is spoken is kept beside it, whatever ends the
     process, and the same call goes on from there: its file is that of a call which nothing ended, to the byte where
@@ -56,7 +60,7 @@ def say_text(text: str, settings: Settings, options: SayOptions, engine: TtsEngi
     job = _Job(text, settings, options, engine)
     try:
         if options.target is None:
-            return job.to_standard_output()
+            return job.to_sink(sink or StandardOutput(options.audio_format, settings.tts_sample_rate))
         return job.to_file(options.target)
     except OutputError as error:
         sys.stderr.write(f"voice-stack: {error}\n")
@@ -73,33 +77,22 @@ class _Job:
         self._engine = engine
         self._format = find_audio_format(options.audio_format)
 
-    def to_standard_output(self) -> int:
-        """Write the stream as it is made; returns the exit code."""
-        output = sys.stdout.buffer
-
-        def write(data: bytes) -> None:
-            try:
-                output.write(data)
-                output.flush()
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
-
-        # Nothing that a library prints may get between the bytes.
-        with redirect_stdout(sys.stderr):
-            script = self._script()
-            with closing(self._progress(script, "speech")) as progress:
-                try:
-                    self._speak(script, self._keeping(None, progress), write)
-                except BrokenPipeError:
-                    # Whoever read has heard enough; Python would try again at its end.
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
-                    return 1
+    def to_sink(self, sink: Sink) -> int:
+        """Hand on the stream as it is made; returns the exit code."""
+        try:
+            # Nothing that is half done stays behind, and silence is wanted at once.
+            with deadly_interrupts(), sink.opened():
+                script = self._script()
+                with closing(self._progress(script, "speech")) as progress:
+                    self._speak(script, self._keeping(None, progress), sink.write, sink.audio_format, sink.rate_hz)
+        except BrokenPipeError:
+            # Whoever listened has heard enough.
+            return 1
         return 0
 
     def to_file(self, target: Path) -> int:
         """Make the file, or what can be made of it; returns the exit code."""
+        rate_hz = self._settings.tts_sample_rate
         with closing(StagedSpeech(target, self._format, overwrite=self._options.overwrite)) as staged:
             script = self._script()
             with (
@@ -110,7 +103,7 @@ class _Job:
                     progress.note(f"{target}: going on where an earlier run stopped")
                 engine = self._keeping(store, progress)
                 try:
-                    duration_s = self._speak(script, engine, staged.write)
+                    duration_s = self._speak(script, engine, staged.write, self._format.name, rate_hz)
                 except KeyboardInterrupt:
                     progress.note(f"{target}: stopped{_kept(store)}")
                     raise
@@ -120,7 +113,7 @@ class _Job:
                     raise
                 except VoiceStackError as error:
                     raise OutputError(f"{target}: {error} It was at {quoted(engine.text)}{_kept(store)}") from error
-            staged.publish(round(duration_s * self._settings.tts_sample_rate))
+            staged.publish(round(duration_s * rate_hz))
         if not self._options.quiet:
             sys.stdout.write(f"{target}: {duration_s:.1f} s\n")
             sys.stdout.flush()
@@ -149,12 +142,13 @@ class _Job:
     def _keeping(self, store: ChunkStore | None, progress: Progress) -> KeepingEngine:
         return KeepingEngine(self._engine, store, model=self._settings.tts_model, on_chunk=progress.update)
 
-    def _speak(self, script: Script, engine: TtsEngine, write: Callable[[bytes], None]) -> float:
+    def _speak(
+        self, script: Script, engine: TtsEngine, write: Callable[[bytes], None], audio_format: str, rate_hz: int
+    ) -> float:
         """Returns the length in seconds."""
         duration_s = 0.0
-        rate_hz = self._settings.tts_sample_rate
         with interrupts_between_steps() as check:
-            for step in encoded_steps(engine, script, audio_format=self._format.name, sample_rate_hz=rate_hz):
+            for step in encoded_steps(engine, script, audio_format=audio_format, sample_rate_hz=rate_hz):
                 check()
                 if step is not None:
                     write(step.data)

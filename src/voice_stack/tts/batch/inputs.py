@@ -10,6 +10,8 @@ from voice_stack.utils.audio.formats import AUDIO_FORMATS
 STANDARD_STREAM = "-"
 DEFAULT_FORMAT = "mp3"
 
+WHERE_TO = "say where to write: -o FILE, as in -o speech.mp3, or -o - for standard output"
+
 _FORMAT_BY_SUFFIX = {
     **{f".{audio_format.extension}": name for name, audio_format in AUDIO_FORMATS.items()},
     ".opus": "opus",
@@ -25,12 +27,8 @@ def read_text(words: Sequence[str], file: str | None) -> str:
     Raises:
         ConfigurationError: there is none or more than one, or it cannot be read.
     """
-    if words and file is not None:
-        raise ConfigurationError("give a text or --file, not both")
-    source = STANDARD_STREAM if list(words) == [STANDARD_STREAM] else file
+    source = _source(words, file)
     if source is None:
-        if not words:
-            raise ConfigurationError("give a text, or -f FILE, or - for standard input")
         return " ".join(words)
     name = "standard input" if source == STANDARD_STREAM else source
     try:
@@ -40,6 +38,35 @@ def read_text(words: Sequence[str], file: str | None) -> str:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{name} is no text in UTF-8 (byte {error.start})") from error
+
+
+def is_standard_input(words: Sequence[str], file: str | None) -> bool:
+    """Whether that is where the text comes from.
+
+    Raises:
+        ConfigurationError: there is none or more than one.
+    """
+    return _source(words, file) == STANDARD_STREAM
+
+
+def is_played(output: str | None, audio_format: str | None, file: str | None, *, asked: bool) -> bool:
+    """Whether the loudspeaker speaks: where that is asked for, or nothing else is said and there is no file's name.
+
+    Raises:
+        ConfigurationError: it is asked for, and a file as well.
+    """
+    if asked and (output is not None or audio_format is not None):
+        raise ConfigurationError("--play is for the loudspeaker: leave --output and --format out")
+    return asked or (output is None and audio_format is None and file in {None, STANDARD_STREAM})
+
+
+def _source(words: Sequence[str], file: str | None) -> str | None:
+    """The file with the text, ``-`` for standard input; None: the words are the text."""
+    if words and file is not None:
+        raise ConfigurationError("give a text or --file, not both")
+    if not words and file is None:
+        raise ConfigurationError("give a text, or -f FILE, or - for standard input")
+    return STANDARD_STREAM if list(words) == [STANDARD_STREAM] else file
 
 
 def choose_output(output: str | None, audio_format: str | None, file: str | None) -> tuple[Path | None, str]:
@@ -56,7 +83,7 @@ def choose_output(output: str | None, audio_format: str | None, file: str | None
         return None, audio_format or DEFAULT_FORMAT
     if output is None:
         if file is None or file == STANDARD_STREAM:
-            raise ConfigurationError("say where to write: -o FILE, as in -o speech.mp3, or -o - for standard output")
+            raise ConfigurationError(WHERE_TO)
         audio_format = audio_format or DEFAULT_FORMAT
         target = Path(file).with_suffix(f".{AUDIO_FORMATS[audio_format].extension}")
     else:

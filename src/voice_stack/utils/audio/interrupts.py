@@ -28,6 +28,20 @@ def interrupts_between_steps() -> AbstractContextManager[Callable[[], None]]:
     return _held(lambda _: True, second_raises=True)
 
 
+@contextmanager
+def deadly_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end the process at once, by the signal itself: for what leaves nothing behind that is half done."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _is_called_by_ffmpeg(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code in _CALLED_BY_FFMPEG:

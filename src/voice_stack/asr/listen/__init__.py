@@ -1,0 +1,1 @@
+"""What is being said, shown on the command line as it is said."""
