@@ -1,5 +1,6 @@
 """The examples in deploy/, with real proxies and a real Prometheus in front of real services."""
 
+import base64
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import httpx2
@@ -15,11 +17,16 @@ import numpy as np
 import openai
 import pytest
 from openai import OpenAI
+from openai.types.realtime import (
+    ConversationItemInputAudioTranscriptionCompletedEvent as TranscriptionCompleted,
+)
+from websockets.sync.client import connect
 
 from tests.conftest import ROOT
 from tests.deploy.proxies import Proxy, Services, both_services, proxy_process
 from tests.support.serving import free_port, wait_until
 from tests.support.speech import Sample, decode
+from tests.support.wer import english_word_error_rate
 
 SPEECH = "/v1/audio/speech"
 LONG_TEXT = " ".join(["This is one of many sentences that take a while to say."] * 20)
@@ -54,6 +61,36 @@ def test_one_base_url_of_the_sdk_speaks_and_transcribes(proxy: Proxy, tmp_path: 
         assert "how are you" in heard.text.lower()
         with pytest.raises(openai.NotFoundError, match="nobody"):
             client.audio.speech.create(model="tts-1", voice="nobody", input="Hello.")
+
+
+# The SDK calls websockets in a way that its newest release calls old.
+@pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
+def test_sessions_over_websockets_pass_both_ways(proxy: Proxy, samples: list[Sample]) -> None:
+    sample = next(sample for sample in samples if sample.path.stem == "quick_brown_fox")
+    pcm = (decode(sample.path.read_bytes(), 24_000) * 32767).astype("<i2").tobytes()
+    options: Any = {"ssl": proxy.trust}  # the SDK hands it on, but has no type for it
+    with (
+        sdk(proxy) as client,
+        client.realtime.connect(
+            extra_query={"intent": "transcription"}, websocket_connection_options=options
+        ) as realtime,
+    ):
+        realtime.session.update(session={"type": "transcription", "audio": {"input": {"turn_detection": None}}})
+        for start in range(0, len(pcm), 4800):
+            realtime.input_audio_buffer.append(audio=base64.b64encode(pcm[start : start + 4800]).decode())
+        realtime.input_audio_buffer.commit()
+        heard = next(event for event in realtime if isinstance(event, TranscriptionCompleted))
+        assert english_word_error_rate([sample.transcript], [heard.transcript]) < 0.2
+    with connect(f"wss://127.0.0.1:{proxy.port}{SPEECH}/stream", ssl=proxy.trust) as connection:
+        for event in (
+            {"type": "input_text.append", "text": "Good morning. How are you?"},
+            {"type": "input_text.commit"},
+        ):
+            connection.send(json.dumps(event))
+        types: list[str] = []
+        while not types or types[-1] != "speech.audio.done":
+            types.append(json.loads(connection.recv(timeout=30))["type"])
+        assert types.count("speech.audio.delta") > 1
 
 
 @pytest.mark.parametrize("more", [{"stream_format": "sse"}, {"response_format": "wav"}], ids=["events", "chunks"])
