@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.asr.test_transcriptions import PATH, upload
 from tests.conftest import SettingsFactory
@@ -93,6 +94,14 @@ async def test_a_transcript_that_is_none_is_an_error_that_says_so(
     async with client_of(create_app(make_settings(), FakeAsrEngine()), ready=False) as client:
         answer = await client.post(SUBTITLES, content=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+
+
+@pytest.mark.parametrize("part", ["segments", "words"])
+def test_a_million_wrong_items_are_one_error(part: str) -> None:
+    body = {"duration": 1, "segments": [], part: [1] * 1000}
+    with pytest.raises(ValidationError) as caught:
+        TimedTranscript.model_validate_json(json.dumps(body), strict=True)
+    assert caught.value.error_count() == 1
 
 
 def test_words_get_their_spaces_and_punctuation_from_the_segments() -> None:

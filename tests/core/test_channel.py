@@ -13,7 +13,8 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, WebSocket
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 from websockets.typing import Subprotocol
 
 from tests.conftest import SettingsFactory
@@ -62,6 +63,7 @@ class Parrot:
         self.service = service
         self.ends: list[str] = []
         self.stop: Callable[[], None] = lambda: None
+        self.protocol: Callable[[], LimitedWebSocket] = LimitedWebSocket
         self.router = APIRouter()
         self.router.add_api_websocket_route("/parrot", self.endpoint)
 
@@ -125,6 +127,9 @@ def parrot(
     try:
         wait_until(lambda: server.started)
         bird.stop = lambda: setattr(server, "should_exit", True)
+        bird.protocol = lambda: next(
+            each for each in server.server_state.connections if isinstance(each, LimitedWebSocket)
+        )
         yield bird, f"ws://127.0.0.1:{port}/v1/parrot"
     finally:
         server.should_exit = True
@@ -132,7 +137,7 @@ def parrot(
         assert not thread.is_alive()
 
 
-def events_until_the_end(connection: ClientConnection) -> tuple[list[dict[str, Any]], int | None, str]:
+def events_until_the_end(connection: Connection) -> tuple[list[dict[str, Any]], int | None, str]:
     events = []
     try:
         while True:
@@ -141,11 +146,11 @@ def events_until_the_end(connection: ClientConnection) -> tuple[list[dict[str, A
         return events, closed.rcvd.code if closed.rcvd else None, closed.rcvd.reason if closed.rcvd else ""
 
 
-def say(connection: ClientConnection, type_: str, **fields: Any) -> None:
+def say(connection: Connection, type_: str, **fields: Any) -> None:
     connection.send(json.dumps({"type": type_, **fields}))
 
 
-def heard(connection: ClientConnection) -> dict[str, Any]:
+def heard(connection: Connection) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(connection.recv(timeout=10))
     return event
 

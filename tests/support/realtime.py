@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 from websockets.typing import Subprotocol
 
 from voice_stack.utils.audio.pcm import float_to_int16
@@ -26,7 +27,7 @@ Event = dict[str, Any]
 class RealtimeClient:
     """One session. Events are plain dictionaries."""
 
-    def __init__(self, connection: ClientConnection, *, timeout_s: float) -> None:
+    def __init__(self, connection: Connection, *, timeout_s: float) -> None:
         self.connection = connection
         self._timeout_s = timeout_s
         self.event_ids: list[str] = []

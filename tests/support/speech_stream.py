@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 Event = dict[str, Any]
 
@@ -23,7 +24,7 @@ def tokens(text: str) -> list[str]:
 class StreamClient:
     """One session. Events are plain dictionaries."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.session = self.next("session.created")["session"]
 

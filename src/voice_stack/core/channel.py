@@ -82,7 +82,8 @@ class Channel:
         """
         event = {"type": type_, "event_id": f"event_{uuid.uuid4().hex}", **fields}
         try:
-            await self._websocket.send_text(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+            # In ASCII: half of a character, which a client's JSON may bring, goes into no other encoding.
+            await self._websocket.send_text(json.dumps(event, separators=(",", ":")))
         except (WebSocketDisconnect, RuntimeError) as error:
             # Starlette raises a RuntimeError for what follows a close.
             raise ClientLeftError from error

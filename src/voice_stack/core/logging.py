@@ -50,7 +50,8 @@ def setup_logging(level: str, log_format: Literal["text", "json"]) -> None:
     # The access line is ours (core/middleware.py): it knows the request id and is written when the answer has ended.
     logging.getLogger("uvicorn.access").disabled = True
     # Of a WebSocket uvicorn tells the address with its query, whatever the setting for access lines; and a message that
-    # is no UTF-8 is an error to it, with a traceback that shows the message.
+    # is no UTF-8 is an error to it, with a traceback that shows the message. At DEBUG it has the headers told, and so
+    # the API key.
     logging.getLogger("uvicorn.error").addFilter(_is_of_the_server)
     for chatty in (
         "httpx",
@@ -151,7 +152,7 @@ def _without_messages(error: BaseException) -> Iterator[str]:
 
 def _is_of_the_server(record: logging.LogRecord) -> bool:
     message = str(record.msg)
-    return '"WebSocket' not in message and not message.startswith("Invalid UTF-8")
+    return '"WebSocket' not in message and not message.startswith(("Invalid UTF-8", "< %s: %s", "> %s: %s"))
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

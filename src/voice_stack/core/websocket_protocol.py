@@ -2,7 +2,8 @@
 
 uvicorn keeps a connection whose client takes nothing, ends one whose pong waits behind its audio, closes sessions at a
 stop before they could say their last word, and closes the socket under a client that is still sending what is too
-large, who then never learns why.
+large, who then never learns why. Pings that nobody takes the answers of, and messages in fragments of a byte, fill its
+memory.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from voice_stack.core.connections import limits_of
 
@@ -70,12 +72,26 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         super().shutdown()
 
     def keepalive_timeout(self) -> None:
-        if self.ping_timeout is not None and (self.read_paused or self._heard_at > self.ping_sent_at):
+        if self.ping_timeout is not None and (self.read_paused or self._heard_s_ago() < self.ping_timeout):
             # The answer waits behind what was not read yet.
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
             return
         super().keepalive_timeout()
         self._end_soon()
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set() or self.conn.close_sent is not None:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # the answers, of which nobody takes any
+
+    def handle_cont(self, event: Frame) -> None:
+        first = self.frames[0]
+        whole = first if isinstance(first, bytearray) else bytearray(first)
+        whole += event.data
+        self.frames = [whole]  # type: ignore[list-item]
+        if event.fin:
+            self.send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
         """The client has sent what is no WebSocket, or too large: let it send on, and read why that is not wanted."""
@@ -105,6 +121,9 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         await super().run_asgi()
         self._end_soon()
+
+    def _heard_s_ago(self) -> float:
+        return self.loop.time() - self._heard_at
 
     def _end_soon(self) -> None:
         if self._ending is None and not self.disconnected:

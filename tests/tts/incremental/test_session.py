@@ -221,6 +221,12 @@ def test_bounds_hold_and_are_told(serve: Serve) -> None:
         ({"type": "session.update", "session": {"voice": "nobody"}}, "voice_not_found", "voice"),
         ({"type": "session.update", "session": {"model": "nothing"}}, "model_not_found", "model"),
         ({"type": "session.update", "session": {"speed": 9}}, "invalid_request", "session.speed"),
+        ({"type": "session.update", "session": {"language": "en" * 9000}}, "invalid_request", "session.language"),
+        (
+            {"type": "session.update", "session": {"instructions": "x" * 17_000}},
+            "invalid_request",
+            "session.instructions",
+        ),
         ({"type": "session.update", "session": {"language": "xx"}}, "unsupported_language", "language"),
         ({"type": "session.update"}, "invalid_request", "session"),
         ({"type": "input_text.append"}, "invalid_request", "text"),
@@ -237,6 +243,13 @@ def test_a_wrong_event_is_answered_and_the_session_goes_on(
     assert (error["error"]["code"], error["error"]["param"]) == (code, param)
     assert error["error"]["event_id"] == "mine"
     stream.say(["This is still said."])
+    assert stream.ended()[-1]["type"] == "speech.audio.done"
+
+
+def test_half_of_a_character_is_no_end_of_a_session(stream: StreamClient) -> None:
+    stream.send("input_text.flash", event_id="\ud83d")
+    assert stream.receive()["error"]["event_id"] == "\ud83d"
+    stream.say(["This is said \ud83d", "\ude00 all the same."])
     assert stream.ended()[-1]["type"] == "speech.audio.done"
 
 

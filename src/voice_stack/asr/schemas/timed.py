@@ -36,8 +36,11 @@ class TimedTranscript(BaseModel):
     """What ``verbose_json`` holds of it that subtitles need; all else may stand beside it."""
 
     duration: Seconds = Field(description="of the audio; no cue lasts longer")
-    segments: list[TimedText]
-    words: list[TimedWord] | None = Field(None, description="with their times cues are cut exactly")
+    # Millions of items could be wrong, and each error takes a kilobyte.
+    segments: Annotated[list[TimedText], Field(fail_fast=True)]
+    words: Annotated[list[TimedWord], Field(fail_fast=True)] | None = Field(
+        None, description="with their times cues are cut exactly"
+    )
 
     def spoken(self) -> list[Word]:
         """The text in timed words; without ``words`` each segment is one, for the layout to cut.

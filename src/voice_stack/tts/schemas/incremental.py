@@ -9,6 +9,9 @@ from voice_stack.core.errors import InvalidRequestError
 from voice_stack.tts.schemas.openai import AudioFormatName, VoiceId
 from voice_stack.tts.service import Speech
 
+MOST_CHARS = 16_384
+"""Of what an utterance keeps while it waits, and each ``session.updated`` repeats."""
+
 
 class SpeechSessionConfig(BaseModel):
     """How a session speaks; the fields are those of ``POST /audio/speech``."""
@@ -19,8 +22,8 @@ class SpeechSessionConfig(BaseModel):
     voice: str | VoiceId = "alloy"
     response_format: AudioFormatName = "pcm"
     speed: Annotated[float, Field(ge=0.25, le=4.0, allow_inf_nan=False)] = 1.0
-    language: str | None = None
-    instructions: str | None = None
+    language: Annotated[str | None, Field(max_length=MOST_CHARS)] = None
+    instructions: Annotated[str | None, Field(max_length=MOST_CHARS)] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] | None = None
 
     def updated(self, changes: object) -> "SpeechSessionConfig":
