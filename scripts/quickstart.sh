@@ -148,6 +148,8 @@ Both services are up; Ctrl-C ends them. Try next, in another terminal:
     -d '{"model": "tts-1", "voice": "alloy", "input": "Good evening."}' -o evening.mp3
   curl http://127.0.0.1:$asr_port/v1/audio/transcriptions -F model=whisper-1 -F file=@evening.mp3
 
+In a browser: http://127.0.0.1:$asr_port/ (files, recordings, live captions) and http://127.0.0.1:$tts_port/ (speech)
+
 (with API_KEYS set, add: -H "Authorization: Bearer YOUR_KEY")
 OpenAI SDK:  OpenAI(base_url="http://127.0.0.1:$asr_port/v1", api_key="any")   transcriptions
              OpenAI(base_url="http://127.0.0.1:$tts_port/v1", api_key="any")   speech

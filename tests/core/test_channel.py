@@ -18,8 +18,9 @@ from websockets.sync.connection import Connection
 from websockets.typing import Subprotocol
 
 from tests.conftest import SettingsFactory
-from tests.support.engines import FakeTtsEngine
-from tests.support.serving import free_port, wait_until
+from tests.support.engines import FakeAsrEngine, FakeTtsEngine
+from tests.support.serving import client_of, free_port, wait_until
+from voice_stack.asr.app import create_app as create_asr
 from voice_stack.core.app import build_app
 from voice_stack.core.channel import Channel, ClientLeftError, converse
 from voice_stack.core.errors import (
@@ -34,6 +35,7 @@ from voice_stack.core.middleware import BodyLimit
 from voice_stack.core.notify import Notifier
 from voice_stack.core.server import VoiceServer
 from voice_stack.core.websocket_protocol import MAX_FRAME_BYTES, LimitedWebSocket
+from voice_stack.tts.app import create_app as create_tts
 from voice_stack.tts.service import TtsService
 
 KEY = "sk-this-is-the-key"
@@ -322,16 +324,33 @@ def test_a_message_that_is_no_utf_8_is_refused_with_a_close_code(make_settings: 
         wait_until(lambda: bird.ends == ["ClientLeftError"], timeout_s=5)
 
 
-@pytest.mark.parametrize("way", ["close", "reset"])
-def test_a_client_that_leaves_ends_its_session(make_settings: SettingsFactory, way: str) -> None:
+def test_a_client_that_closes_ends_its_session(make_settings: SettingsFactory) -> None:
     with parrot(make_settings) as (bird, url):
         with connect(url) as connection:
             heard(connection)
-            if way == "reset":
-                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-                connection.socket.close()
         wait_until(lambda: bird.ends == [ClientLeftError.__name__], timeout_s=5)
         assert bird.service.sessions.open == 0
+
+
+def test_a_client_that_vanishes_ends_its_session(make_settings: SettingsFactory) -> None:
+    with parrot(make_settings) as (bird, url):
+        host, port = url.removeprefix("ws://").partition("/")[0].split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(HANDSHAKE)
+            assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            # Closed without a word: a reset.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        wait_until(lambda: bird.ends == [ClientLeftError.__name__], timeout_s=5)
+        assert bird.service.sessions.open == 0
+
+
+@pytest.mark.anyio
+async def test_plain_http_on_the_path_of_a_session_is_told_what_is_wrong(make_settings: SettingsFactory) -> None:
+    asr, tts = create_asr(make_settings(), FakeAsrEngine()), create_tts(make_settings(), FakeTtsEngine())
+    for app, path in ((asr, "/v1/realtime"), (tts, "/v1/audio/speech/stream")):
+        async with client_of(app) as client:
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "websocket_expected")
 
 
 def test_sessions_are_counted_by_how_they_ended(make_settings: SettingsFactory) -> None:

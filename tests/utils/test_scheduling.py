@@ -52,7 +52,7 @@ def test_steps_of_shorter_kinds_go_first() -> None:
     for kind in reversed(Kind):
         scheduler.admit(Entry(kind), 0.0)
     order = [entry.kind for _ in Kind if (entry := scheduler.next_step(1.0))]
-    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.SHORT, Kind.SPEECH, Kind.LONG]
+    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.LATE, Kind.SHORT, Kind.SPEECH, Kind.LONG]
     assert scheduler.next_step(1.0) is None
 
 
@@ -65,7 +65,7 @@ def test_batches_of_shorter_kinds_go_first() -> None:
         batch = batch_of(scheduler, now=1.0)
         order.append(members(batch)[0].kind)
         scheduler.end_batch(batch, 1.0)
-    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.SHORT, Kind.SPEECH, Kind.LONG]
+    assert order == [Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.LATE, Kind.SHORT, Kind.SPEECH, Kind.LONG]
 
 
 @pytest.mark.parametrize(("waited_s", "first"), [(STARVING_S - 0.01, Kind.SHORT), (STARVING_S, Kind.LONG)])
@@ -132,6 +132,18 @@ def test_of_films_that_have_waited_for_too_long_the_one_that_had_least_goes_firs
         served.append(films.index(members(batch)[0]))
         scheduler.end_batch(batch, now)
     assert served == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_late_speech_waits_for_that_which_keeps_time_unless_none_of_it_is_served(served: bool) -> None:
+    scheduler = Scheduler(PLENTY, max_waiting=0, lanes=2)
+    offering(scheduler, Kind.LATE, work("late", most=1), work("late", most=1), now=0.0)
+    running = batch_of(scheduler, lane=1, now=0.0)
+    if not served:
+        scheduler.end_batch(running, 0.0)
+    offering(scheduler, Kind.LIVE, work("live"), now=STARVING_S)
+    (first,) = members(batch_of(scheduler, now=STARVING_S + 0.1))
+    assert first.kind is (Kind.LIVE if served else Kind.LATE)
 
 
 def test_a_job_has_one_step_at_a_time() -> None:

@@ -60,7 +60,7 @@ DETECT_S = 1800
 KEPT_BYTES = 32 * 2**20
 """Size of the results that are kept for retries."""
 
-MAX_ACTIVE = {Kind.URGENT: 2, Kind.LIVE: 256, Kind.PARTIAL: 256, Kind.SHORT: 32, Kind.LONG: 4}
+MAX_ACTIVE = {Kind.URGENT: 2, Kind.LIVE: 256, Kind.PARTIAL: 256, Kind.LATE: 256, Kind.SHORT: 32, Kind.LONG: 4}
 """Requests that take turns. A long one holds a few minutes of audio; the other uploads wait on disk."""
 
 SHORT_S = 30.0
@@ -197,9 +197,10 @@ class AsrService(EngineService):
                     yield work.result()
 
                 watch = Stopwatch()
+                kind = Kind.LIVE if window.final else Kind.PARTIAL
                 working: AbstractContextManager[Job[Hypothesis]] = self.queue.job(
                     partial(watch.timed, run),
-                    kind=Kind.LIVE if window.final else Kind.PARTIAL,
+                    kind=Kind.LATE if transcription.is_behind() else kind,
                     max_wait_s=self.max_wait_s,
                 )
                 try:

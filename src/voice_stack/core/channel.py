@@ -203,6 +203,18 @@ async def _talk(channel: Channel, websocket: WebSocket, talk: Callable[[Channel]
     return error.code or error.type
 
 
+async def expect_websocket() -> None:
+    """What answers plain HTTP on the path of a session.
+
+    Raises:
+        InvalidRequestError: always.
+    """
+    raise InvalidRequestError(
+        "This is a WebSocket: connect with ws:// or wss://. A proxy in between has to pass 'Upgrade' on.",
+        code="websocket_expected",
+    )
+
+
 def _close_code(error: VoiceStackError) -> int:
     if isinstance(error, StoppingError):
         return 1012

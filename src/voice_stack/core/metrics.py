@@ -33,7 +33,7 @@ OTHER = "other"
 """Stands for every path and method that the service does not know: clients make up as many as they like."""
 
 JOB_KINDS: dict[Service, Sequence[Kind]] = {
-    "asr": (Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.SHORT, Kind.LONG),
+    "asr": (Kind.URGENT, Kind.LIVE, Kind.PARTIAL, Kind.LATE, Kind.SHORT, Kind.LONG),
     "tts": (Kind.SPEECH,),
 }
 

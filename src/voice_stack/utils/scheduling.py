@@ -4,7 +4,7 @@ A job is a request: a row of steps, and of calls to a model (``Work``) that may 
 Jobs of one kind are served by start-time fair queueing (Goyal, Vin and Cheng, 1996), in seconds of audio: the one that
 has had least is next, and a newcomer starts level with it. Between kinds the shorter go first, until something has
 waited for ``STARVING_S``: then the oldest is next, whatever it is. Films, which always have work that waits, count as
-one there: they starve when none of them is served.
+one there: they starve when none of them is served. So does speech that comes faster than it is spoken.
 """
 
 import enum
@@ -36,10 +36,14 @@ class Kind(str, enum.Enum):
     URGENT = "urgent"  # a moment's work that others wait for
     LIVE = "live"  # what was just said, and somebody waits for its text
     PARTIAL = "partial"  # what is being said; where there is no time for it now the next one has it, too
+    LATE = "late"  # either of them where audio comes faster than it is spoken: those who keep time go first
     SHORT = "short"
     SPEECH = "speech"
     LONG = "long"  # minutes of work
 
+
+_AS_ONE = (Kind.LATE, Kind.LONG)
+"""Of these something waits always: as one they starve, when none of them is served."""
 
 _RANK = {kind: rank for rank, kind in enumerate(Kind)}
 
@@ -140,7 +144,7 @@ class Scheduler:
         self._numbers = 0
         self._short_at = -math.inf  # when there was short work last
         self._clocks: dict[Kind, float] = defaultdict(float)
-        self._long_ended_at = -math.inf  # when a batch for ``Kind.LONG`` ended last
+        self._ended_at = dict.fromkeys(_AS_ONE, -math.inf)  # when a batch for such a kind ended last
         self._rates: dict[Kind, _Rate] = defaultdict(_Rate)
 
     def admit(self, entry: Entry, now: float) -> bool:
@@ -286,8 +290,7 @@ class Scheduler:
     def end_batch(self, batch: Batch, now: float) -> None:
         """The batch has been run, or has failed."""
         self._running.pop(batch.lane, None)
-        if any(entry.kind is Kind.LONG for entry, _ in batch.members):
-            self._long_ended_at = now
+        self._ended_at.update({entry.kind: now for entry, _ in batch.members if entry.kind in _AS_ONE})
 
     def in_batches(self) -> set[Entry]:
         """The jobs that a running batch works for, those that have left included."""
@@ -325,15 +328,14 @@ class Scheduler:
         self._clocks[kind] = max(self._clocks[kind], least)
 
     def _next_offer(self, offering: Sequence[Entry], now: float) -> Entry:
-        """Whose work is next. Long jobs wait as one, and share by audio: where there are several, each waits always."""
-        is_served = any(entry.kind is Kind.LONG for entry in self.in_batches())
+        """Whose work is next. Those that wait as one share by audio: where there are several, each waits always."""
+        served = {entry.kind for entry in self.in_batches()}
         offered_at = {entry: entry.works[0].offered_at or 0.0 for entry in offering}
-        first_at = min((at for entry, at in offered_at.items() if entry.kind is Kind.LONG), default=now)
-        long_since = now if is_served else max(first_at, self._long_ended_at)
-        return min(
-            offering,
-            key=lambda entry: _order(entry, long_since if entry.kind is Kind.LONG else offered_at[entry], now),
-        )
+        since: dict[Kind, float] = {}
+        for kind in _AS_ONE:
+            first_at = min((at for entry, at in offered_at.items() if entry.kind is kind), default=now)
+            since[kind] = now if kind in served else max(first_at, self._ended_at[kind])
+        return min(offering, key=lambda entry: _order(entry, since.get(entry.kind, offered_at[entry]), now))
 
     def _others_prepare(self, lead: Entry) -> bool:
         return any(

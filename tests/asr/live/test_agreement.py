@@ -131,6 +131,14 @@ def test_words_end_where_they_do_in_the_script(pieces: list[str], words: list[st
     assert [text_of(made[word.begin : word.end]) for word in find_words(made)] == words
 
 
+@pytest.mark.parametrize("following", ["「世界」", "、世界", "\uff09", "ｶﾅ", "々"])
+def test_no_space_comes_before_punctuation_of_scripts_that_have_none(following: str) -> None:
+    text = Text()
+    assert text.add([Piece("你好", (0,))]) == "你好"
+    text.begin_part()
+    assert text.add([Piece(following, (1,))]) == following
+
+
 def test_parts_are_joined_with_a_space_where_the_script_has_one() -> None:
     text = Text()
     text.add(said(" One."))

@@ -1,9 +1,12 @@
 """Live sessions on a fake engine and real voice detection: order, bounds, cuts, failure, abandonment."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +32,8 @@ from voice_stack.asr.live.options import LiveOptions, TurnDetection
 from voice_stack.asr.live.transcription import LiveTranscription
 from voice_stack.asr.service import AsrService
 from voice_stack.core.errors import InvalidRequestError
+from voice_stack.utils.queue_manager import Job
+from voice_stack.utils.scheduling import Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +208,79 @@ async def test_what_was_cleared_is_never_told(serve: Serve, fox: AudioBlock) -> 
     assert completed.utterance != started.utterance
     committed = [event for event in events if isinstance(event, Committed)]
     assert [(event.utterance, event.previous) for event in committed] == [(completed.utterance, None)]
+
+
+async def test_what_was_not_read_yet_of_what_is_cleared_is_dropped_and_nothing_else(
+    serve: Serve, fox: AudioBlock, three_foxes: AudioBlock
+) -> None:
+    async with serve(FakeLiveEngine()) as (_, live):
+        for audio in (three_foxes[: fox.size + 24_000], *np.array_split(fox, 20)):
+            await live.feed(audio)
+            await asyncio.sleep(0.02)
+        spoken = {event.utterance for event in live._events if isinstance(event, Delta)}
+        assert len(spoken) == 2
+        await live.clear()
+        await live.finish()
+        events = [event async for event in live]
+    assert {event.utterance for event in events} == {events[0].utterance}
+    assert [type(event) for event in events].count(Completed) == 1
+
+
+async def test_whoever_gives_up_waiting_for_a_commit_does_not_end_the_session(serve: Serve, fox: AudioBlock) -> None:
+    async with serve(FakeLiveEngine()) as (_, live):
+        await live.feed(fox)
+        committing = asyncio.ensure_future(live.commit())
+        await asyncio.sleep(0)
+        committing.cancel()
+        events = await feed_and_read(live, np.concatenate([silence(1), fox, silence(1)]))
+    assert sum(isinstance(event, Completed) for event in events) == 2
+
+
+async def test_what_is_asked_for_after_the_end_is_refused(serve: Serve) -> None:
+    async with serve(FakeLiveEngine()) as (_, live):
+        asked = [asyncio.ensure_future(ask()) for ask in (live.finish, live.finish, live.commit)]
+        done, _ = await asyncio.wait(asked, timeout=2)
+        assert [isinstance(one.exception(), InvalidRequestError) for one in asked if one in done] == [False, True, True]
+
+
+async def test_nothing_is_left_of_a_session_that_was_left_in_mid_speech(serve: Serve, fox: AudioBlock) -> None:
+    async with serve(FakeLiveEngine(call_s=0.05)) as (service, _):
+        gc.collect()
+        gc.disable()
+        try:
+            async with service.live(ENGLISH) as live:
+                await live.feed(fox)
+                assert isinstance(await anext(live), SpeechStarted)
+                await asyncio.sleep(0.03)
+            left = weakref.ref(live)
+            del live
+            await asyncio.sleep(0.1)
+            assert left() is None
+        finally:
+            gc.enable()
+
+
+async def test_speech_that_comes_faster_than_it_is_spoken_goes_after_that_which_does_not(
+    serve: Serve, fox: AudioBlock, three_foxes: AudioBlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[Kind] = []
+    async with serve(FakeLiveEngine(call_s=0.05)) as (service, live):
+        make = service.queue.job
+
+        def job(*args: Any, kind: Kind, **rest: Any) -> AbstractContextManager[Job[Any]]:
+            kinds.append(kind)
+            return make(*args, kind=kind, **rest)
+
+        monkeypatch.setattr(service.queue, "job", job)
+        for block in np.array_split(fox, 15):
+            await live.feed(block)
+            await asyncio.sleep(0.02)
+        await feed_and_read(live, silence(1))
+        assert set(kinds) == {Kind.LIVE, Kind.PARTIAL}
+        kinds.clear()
+        async with service.live(ENGLISH) as flooding:
+            await feed_and_read(flooding, np.concatenate([three_foxes] * 4), block_s=5)
+        assert kinds.count(Kind.LATE) > len(kinds) / 2
 
 
 async def test_an_engine_failure_ends_its_utterance_and_no_other(serve: Serve, three_foxes: AudioBlock) -> None:

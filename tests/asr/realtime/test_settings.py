@@ -115,7 +115,9 @@ INPUT = "session.audio.input"
             f"{INPUT}.turn_detection.eagerness",
         ),
         ({"audio": {"input": {"noise_reduction": {"type": "all"}}}}, f"{INPUT}.noise_reduction.type"),
+        ({"audio": {"input": {"noise_reduction": {"strength": float("nan")}}}}, f"{INPUT}.noise_reduction.strength"),
         ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),
+        ({"include": [5] * 20_000}, "session.include.0"),
     ],
 )
 def test_what_is_wrong_is_named(session: object, param: str) -> None:
@@ -123,6 +125,7 @@ def test_what_is_wrong_is_named(session: object, param: str) -> None:
         SessionConfig().updated(session)
     assert caught.value.param == param
     assert str(caught.value).startswith((f"{param}: ", "This service only transcribes"))
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_beta_s_flat_names_mean_the_same() -> None:

@@ -129,7 +129,7 @@ async def service_hearing(
     try:
         connection = await connect(_socket_url(url), additional_headers=headers)
     except InvalidStatus as error:
-        raise VoiceStackError(f"{url} does not listen: {_reason(error)}") from error
+        raise VoiceStackError(f"{url} takes no live audio; is it an ASR service? It says: {_reason(error)}") from error
     except (OSError, InvalidURI, InvalidHandshake, asyncio.TimeoutError) as error:
         raise VoiceStackError(f"{url} cannot be reached: {error}") from error
     async with connection:

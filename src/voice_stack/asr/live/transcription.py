@@ -16,7 +16,7 @@ from voice_stack.asr.live.endpointing import Endpointer, Sound, SpeechBegan, Spe
 from voice_stack.asr.live.events import Committed, Completed, Failed, LiveEvent, SpeechStarted, SpeechStopped
 from voice_stack.asr.live.options import LiveOptions, TurnDetection
 from voice_stack.asr.live.stretch import Stretch
-from voice_stack.asr.live.transcriber import Hypothesize, Transcriber
+from voice_stack.asr.live.transcriber import MOST_S, Hypothesize, Transcriber
 from voice_stack.asr.live.utterance import Utterance
 from voice_stack.core.errors import EngineError, InvalidRequestError, VoiceStackError
 
@@ -44,6 +44,11 @@ class _Order:
     do: Callable[[Sequence[Sound]], Awaitable[None]]
     dropped: int = 0  # samples before it that are not to be listened to
     done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: VoiceStackError) -> None:
+        """Tell whoever gave it, unless that is told or has gone."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 class LiveTranscription:
@@ -88,6 +93,11 @@ class LiveTranscription:
     def heard_s(self) -> float:
         """Audio that was listened to, in seconds."""
         return self._endpointer.at / SAMPLE_RATE_HZ
+
+    def is_behind(self) -> bool:
+        """Whether audio comes faster than it is spoken, or than it can be transcribed."""
+        is_heard_late = self._inbox_size > SAMPLE_RATE_HZ
+        return is_heard_late or len(self._order) > AT_ONCE or self._waiting > MOST_S * SAMPLE_RATE_HZ
 
     def __aiter__(self) -> "LiveTranscription":
         return self
@@ -152,12 +162,22 @@ class LiveTranscription:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._fail_orders(InvalidRequestError("The live transcription is closed."))
+        self._fail_orders(_ended())
         self._changes.notify()
+        # Tasks, their tracebacks and what they hear would keep each other until Python looks for such circles.
+        self._tasks.clear()
+        self._order.clear()
+        self._utterance = self._stretch = None
+        del self._listening, self._hypothesize
+
+    @property
+    def _waiting(self) -> int:
+        """Samples that are still to be transcribed."""
+        return sum(one.waiting for one in self._order)
 
     def _put(self, item: AudioBlock | _Order) -> None:
         if self._is_closed or self._is_finished:
-            raise InvalidRequestError("The live transcription has ended; it takes no more audio.")
+            raise _ended()
         self._inbox.append(item)
         if not isinstance(item, _Order):
             self._inbox_size += item.size
@@ -169,8 +189,8 @@ class LiveTranscription:
 
     def _fail_orders(self, error: VoiceStackError) -> None:
         for order in self._inbox:
-            if isinstance(order, _Order) and not order.done.done():
-                order.done.set_exception(error)
+            if isinstance(order, _Order):
+                order.fail(error)
         self._inbox.clear()
 
     def _has_room(self) -> bool:
@@ -180,10 +200,6 @@ class LiveTranscription:
 
     def _is_ended(self) -> bool:
         return self._is_closed or (self._is_finished and not self._order)
-
-    def _is_behind(self) -> bool:
-        """Whether audio comes faster than it is spoken."""
-        return self._inbox_size > SAMPLE_RATE_HZ or len(self._order) > AT_ONCE
 
     # Listening: one task, in the order in which things came.
 
@@ -204,10 +220,11 @@ class LiveTranscription:
             self._error = EngineError("The live transcription failed; the log has the details.")
             self._error.__cause__ = error
             self._is_closed = True
-            self._fail_orders(self._error)
         finally:
-            if order is not None and not order.done.done():
-                order.done.set_exception(self._error or InvalidRequestError("The live transcription is closed."))
+            ended = self._error or _ended()
+            if order is not None:
+                order.fail(ended)
+            self._fail_orders(ended)
             self._changes.notify()
 
     def _can_listen(self) -> bool:
@@ -216,7 +233,7 @@ class LiveTranscription:
         if isinstance(self._inbox[0], _Order):
             return True
         is_enough = self._inbox_size >= LISTEN_S * SAMPLE_RATE_HZ or isinstance(self._inbox[-1], _Order)
-        return is_enough and sum(one.waiting for one in self._order) < WAITING_S * SAMPLE_RATE_HZ
+        return is_enough and self._waiting < WAITING_S * SAMPLE_RATE_HZ
 
     async def _listen_on(self) -> None:
         blocks: list[AudioBlock] = []
@@ -238,9 +255,11 @@ class LiveTranscription:
         try:
             await order.do(sounds)
         except VoiceStackError as error:
-            order.done.set_exception(error)
+            order.fail(error)
         else:
-            order.done.set_result(None)
+            # Whoever gave it may have gone.
+            if not order.done.done():
+                order.done.set_result(None)
         self._changes.notify()
 
     async def _commit(self, sounds: Sequence[Sound]) -> None:
@@ -268,6 +287,8 @@ class LiveTranscription:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             self._order.remove(utterance)
+            # Nothing of it is told any more.
+            self._events = deque(event for event in self._events if event.utterance != utterance.id)
 
     def _note(self, sounds: Sequence[Sound], *, is_commit: bool = False) -> None:
         """What was heard, put to utterances."""
@@ -316,7 +337,7 @@ class LiveTranscription:
                     utterance,
                     hypothesize=self._hypothesize,
                     changes=self._changes,
-                    is_behind=self._is_behind,
+                    is_behind=self.is_behind,
                     tell=tell,
                 ).run()
         except VoiceStackError as caught:
@@ -347,3 +368,7 @@ class LiveTranscription:
             self._changes.notify()
         else:
             utterance.held.append(event)
+
+
+def _ended() -> InvalidRequestError:
+    return InvalidRequestError("The live transcription has ended; it takes no more audio.")

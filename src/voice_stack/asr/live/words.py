@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from voice_stack.asr.engine.base import Piece
 
-# Thai to Tibetan, Burmese, Khmer, kana, and the Chinese characters.
+# Thai to Tibetan, Burmese, Khmer, kana, the Chinese characters, and their punctuation and wide letters.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff9f"
+    "\U00020000-\U0003ffff]"
 )
 
 

@@ -68,6 +68,8 @@ async def main():
                 print(event.delta, end="", flush=True)
             elif event.type == "conversation.item.input_audio_transcription.completed":
                 print()
+            elif event.type == "error":
+                print(event.error.message)
 
 
 asyncio.run(main())

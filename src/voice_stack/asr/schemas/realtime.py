@@ -43,7 +43,7 @@ class NoiseReduction(_Part):
     """Taken and given back, and nothing else."""
 
     type: Literal["near_field", "far_field"] | None = None
-    strength: float | None = None
+    strength: float | None = Field(None, allow_inf_nan=False)
 
 
 class Transcription(_Part):
@@ -120,7 +120,8 @@ class SessionConfig(_Part):
 
     type: Literal["transcription"] = "transcription"
     audio: Audio = Audio()
-    include: list[str] | None = None
+    # Millions of items could be wrong, and each error takes a kilobyte.
+    include: Annotated[list[str], Field(fail_fast=True)] | None = None
 
     @field_validator("include")
     @classmethod

@@ -7,10 +7,11 @@ from fastapi import APIRouter, WebSocket
 from voice_stack.asr.realtime.session import RealtimeSession
 from voice_stack.asr.schemas.realtime import SessionConfig
 from voice_stack.asr.service import AsrService
-from voice_stack.core.channel import Channel, converse
+from voice_stack.core.channel import Channel, converse, expect_websocket
 from voice_stack.core.errors import InvalidRequestError, quoted
 
 router = APIRouter()
+router.add_api_route("/realtime", expect_websocket, methods=["GET"], include_in_schema=False)
 
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 

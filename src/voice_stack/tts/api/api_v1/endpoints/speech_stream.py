@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter, WebSocket
 
-from voice_stack.core.channel import Channel, converse
+from voice_stack.core.channel import Channel, converse, expect_websocket
 from voice_stack.tts.incremental.session import SpeechSession
 from voice_stack.tts.service import TtsService
 
 router = APIRouter()
+router.add_api_route("/audio/speech/stream", expect_websocket, methods=["GET"], include_in_schema=False)
 
 
 @router.websocket("/audio/speech/stream")
