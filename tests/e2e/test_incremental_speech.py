@@ -21,7 +21,7 @@ def test_the_client_on_the_page_makes_the_speech_of_the_whole_text(
     (code,) = blocks(ROOT / "docs" / "INCREMENTAL_SPEECH.md", "python")
     monkeypatch.chdir(tmp_path)
     address = tts.base_url.replace("http", "ws")
-    exec(code.replace("ws://localhost:5002", address), {})  # noqa: S102 - the page's own
+    exec(code.replace("ws://127.0.0.1:5002", address), {})  # noqa: S102 - the page's own
     path = tmp_path / "museum.wav"
     heard = asr_client.audio.transcriptions.create(model="whisper-1", file=path).text
     assert english_word_error_rate([TEXT], [heard]) == 0, heard
