@@ -14,7 +14,7 @@ from typing import Any
 
 from voice_stack.asr.engine.base import SAMPLE_RATE_HZ, Hypothesis, Language, LiveWindow, Piece
 from voice_stack.asr.engine.batched import BatchDecoder, Encoded, fitted_s
-from voice_stack.asr.engine.doubts import is_doubtful, is_repetitive
+from voice_stack.asr.engine.doubts import is_crowded, is_doubtful, is_repetitive
 from voice_stack.asr.engine.tasks import WHOLE_S
 from voice_stack.utils.steps import stop_if_abandoned
 
@@ -94,10 +94,12 @@ class HypothesisDecoder:
         return [Language(code, row.get(code, 0.0)) for code, row in zip(codes, told, strict=True)]
 
     def _hypothesis(self, encoded: Encoded, row: int, window: LiveWindow, written: _Written) -> Hypothesis:
+        seconds = window.samples.size / SAMPLE_RATE_HZ
         if _window_s(window) < WHOLE_S and (
             # Only in a whole window it is written in the language that was asked for.
             (window.options.language is not None and written.language.probability < _HEARD)
-            or (window.final and written.is_doubtful())
+            # And in a short one models say things twice.
+            or (window.final and (written.is_doubtful() or is_crowded(written.text, seconds, written.language.code)))
         ):
             return self.decode([replace(window, whole=True)])[0]
         if window.final and written.is_doubtful() and window.samples.size < _FALL_BACK_S * SAMPLE_RATE_HZ:
