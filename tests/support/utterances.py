@@ -16,7 +16,6 @@ PHRASES = (
     "We need more paper.",
     "It will rain tomorrow.",
     "She plays the piano.",
-    "Turn left at the corner.",
     "The train was late again.",
     "I like green apples.",
     "He opened the window.",
