@@ -74,6 +74,23 @@ class Channel:
             raise InvalidRequestError("An event is a JSON object with a string 'type'.", code="invalid_event")
         return event
 
+    async def take(self, handle: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Receive one event and have it handled. Errors of the tree are told, with its id; the session goes on.
+
+        Raises:
+            SessionExpiredError, StoppingError, ClientLeftError: as ``receive``.
+        """
+        event_id = None
+        try:
+            event = await self.receive()
+            given = event.get("event_id")
+            event_id = given if isinstance(given, str) else None
+            await handle(event)
+        except (SessionExpiredError, StoppingError):
+            raise
+        except VoiceStackError as error:
+            await self.send_error(error, event_id=event_id)
+
     async def send(self, type_: str, **fields: Any) -> None:
         """Send an event; waits while the client does not read.
 

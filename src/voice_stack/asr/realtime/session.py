@@ -124,19 +124,7 @@ class RealtimeSession:
 
     async def _read(self) -> None:
         while True:
-            await self._take_event()
-
-    async def _take_event(self) -> None:
-        event_id = None
-        try:
-            event = await self._channel.receive()
-            given = event.get("event_id")
-            event_id = given if isinstance(given, str) else None
-            await self._handle(event)
-        except (SessionExpiredError, StoppingError):
-            raise
-        except VoiceStackError as error:
-            await self._channel.send_error(error, event_id=event_id)
+            await self._channel.take(self._handle)
 
     async def _handle(self, event: dict[str, Any]) -> None:
         match event["type"]:
